@@ -1,0 +1,1 @@
+//! Kubernetes objects without a cluster: YAML in and out, ids and origins.

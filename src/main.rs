@@ -1,0 +1,2 @@
+//! The `gitsync` binary.
+fn main() {}
