@@ -1,0 +1,1 @@
+//! Apply: what to do to a cluster, and in which order.

@@ -1,0 +1,1 @@
+//! `gitsync check`: the load check by itself.

@@ -1,0 +1,3 @@
+//! Command line: what a person types, and what it answers.
+
+pub mod check;

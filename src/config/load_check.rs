@@ -1,0 +1,1 @@
+//! Load check: the measured gate, in k6's own words.

@@ -1,0 +1,3 @@
+//! Config: the kinds that gitsync reads from the repository.
+
+pub mod load_check;

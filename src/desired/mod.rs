@@ -1,0 +1,1 @@
+//! Desired state: what git says should be.

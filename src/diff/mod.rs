@@ -1,0 +1,1 @@
+//! Diff: the difference between desired and live state.

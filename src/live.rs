@@ -1,0 +1,1 @@
+//! Live state: what a cluster says is.

@@ -1,0 +1,1 @@
+//! Promotion: the next step, and the edit that takes it.

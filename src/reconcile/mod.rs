@@ -1,0 +1,1 @@
+//! Reconcile: who calls what, in which order.

@@ -1,0 +1,3 @@
+//! Report: telling people and programs what was seen and done.
+
+pub mod load_check;

@@ -1,0 +1,1 @@
+//! Source: a repository at one commit.

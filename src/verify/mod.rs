@@ -1,0 +1,1 @@
+//! Verification: may what runs in an environment be trusted?

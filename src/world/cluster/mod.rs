@@ -1,0 +1,3 @@
+//! Cluster: a Kubernetes API server.
+
+pub mod service;

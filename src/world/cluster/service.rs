@@ -1,0 +1,1 @@
+//! Service address: where a Service can be reached from here.

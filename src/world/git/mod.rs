@@ -1,0 +1,1 @@
+//! Git: the repository that holds the desired state.

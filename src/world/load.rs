@@ -1,0 +1,1 @@
+//! Load: virtual users and their sockets.

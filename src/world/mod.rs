@@ -1,0 +1,5 @@
+//! World: the only code that waits on anything outside this process.
+
+pub mod cluster;
+pub mod git;
+pub mod load;
