@@ -75,7 +75,11 @@ impl Kind {
 impl Failure {
     /// A failure of `kind` because of `error`.
     pub fn new(kind: Kind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind, error: error.into(), hints: Vec::new() }
+        Self {
+            kind,
+            error: error.into(),
+            hints: Vec::new(),
+        }
     }
 
     /// Wrong usage or configuration.

@@ -1,1 +1,4 @@
 //! Verification: may what runs in an environment be trusted?
+
+pub mod pods;
+pub mod rollout;
