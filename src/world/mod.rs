@@ -2,4 +2,3 @@
 
 pub mod cluster;
 pub mod git;
-pub mod load;
