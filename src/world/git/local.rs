@@ -1,11 +1,9 @@
 //! Working copy: the checkout that a person stands in, for commands that are run by hand.
 
-use std::borrow::Cow;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice as _;
-use kustomize::{Files, FilesError, Kind};
+use kustomize::{DirFiles, FilesError};
 
 use super::commit::Identity;
 use super::error::GitError;
@@ -25,12 +23,6 @@ pub struct WorkingCopy {
     pub head: Option<Revision>,
     /// `user.name` and `user.email`, when both are set.
     pub identity: Option<Identity>,
-}
-
-/// The files of a working copy as they are on disk, uncommitted changes included.
-#[derive(Debug, Clone)]
-pub struct WorkTree {
-    root: PathBuf,
 }
 
 /// Finds the working copy that a directory belongs to.
@@ -73,67 +65,12 @@ pub(super) fn discover(dir: &Path) -> Result<WorkingCopy, GitError> {
 // === impl WorkingCopy ===
 
 impl WorkingCopy {
-    /// The files on disk.
-    #[must_use]
-    pub fn files(&self) -> WorkTree {
-        WorkTree {
-            root: self.root.clone(),
-        }
-    }
-}
-
-// === impl WorkTree ===
-
-impl WorkTree {
-    /// The files below a directory.
+    /// The files as they are on disk, uncommitted changes included.
     ///
     /// # Errors
     ///
-    /// When there is no such directory.
-    pub fn new(root: &Path) -> std::io::Result<Self> {
-        Ok(Self {
-            root: root.canonicalize()?,
-        })
-    }
-
-    /// The real place of a path, if it is inside the tree.
-    fn resolve(&self, path: &str) -> Result<PathBuf, FilesError> {
-        let unreadable = |reason: String| FilesError::Unreadable {
-            path: path.to_owned(),
-            reason,
-        };
-        let full = self
-            .root
-            .join(path.trim_matches('/'))
-            .canonicalize()
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound | ErrorKind::NotADirectory => FilesError::NotFound {
-                    path: path.to_owned(),
-                },
-                _ => unreadable(error.to_string()),
-            })?;
-        match full.strip_prefix(&self.root) {
-            Ok(inside) if inside.starts_with(".git") => Err(FilesError::NotFound {
-                path: path.to_owned(),
-            }),
-            Ok(_) => Ok(full),
-            Err(_) => Err(unreadable("it leads out of the repository".to_owned())),
-        }
-    }
-}
-
-impl Files for WorkTree {
-    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
-        let full = self.resolve(path)?;
-        let content = std::fs::read(full);
-        content.map(Cow::Owned).map_err(|error| FilesError::Unreadable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
-    }
-
-    fn kind(&self, path: &str) -> Option<Kind> {
-        let full = self.resolve(path).ok()?;
-        Some(if full.is_dir() { Kind::Dir } else { Kind::File })
+    /// When the directory has gone.
+    pub fn files(&self) -> Result<DirFiles, FilesError> {
+        DirFiles::new(&self.root)
     }
 }
