@@ -1,4 +1,6 @@
 //! `kustomize build`, natively.
 
-pub mod files;
-pub use files::{Files, FilesError, Kind};
+pub mod edit;
+mod files;
+
+pub use files::{DirFiles, Files, FilesError, Kind, MemoryFiles};
