@@ -1,4 +1,12 @@
 //! Verification: may what runs in an environment be trusted?
 
+pub mod expression;
+pub mod judge;
 pub mod pods;
+pub mod progress;
+pub mod proportion;
 pub mod rollout;
+pub mod samples;
+pub mod schedule;
+pub mod stats;
+pub mod trend;
