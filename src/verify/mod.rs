@@ -1,6 +1,8 @@
 //! Verification: may what runs in an environment be trusted?
 
+pub mod backends;
 pub mod expression;
+pub mod health;
 pub mod judge;
 pub mod pods;
 pub mod progress;

@@ -1,1 +1,4 @@
 //! `kustomize build`, natively.
+
+pub mod files;
+pub use files::{Files, FilesError, Kind};

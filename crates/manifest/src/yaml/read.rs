@@ -1,0 +1,371 @@
+//! Reader: YAML text to [`Node`] trees, on the events of a parser that keeps quoting and places.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
+use thiserror::Error;
+
+use super::resolve::resolve_tag;
+use crate::node::{Data, Node, Place, Style, Tag};
+
+/// Texts longer than this many bytes are refused.
+pub const MAX_BYTES: usize = 128 << 20;
+/// Collections nested deeper than this are refused.
+pub const MAX_DEPTH: usize = 500;
+/// A document may not gain more than this many nodes from its aliases.
+pub const MAX_ALIASED: usize = 500_000;
+
+/// A text that is not the YAML that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct ReadError {
+    /// The file, as the caller named it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Reads all documents of a text. A document without content is a null node.
+///
+/// `file` is only named in errors.
+///
+/// # Errors
+///
+/// When the text is not YAML or is over one of the limits of this module.
+pub fn read(text: &str, file: &str) -> Result<Vec<Node>, ReadError> {
+    let text = prepare(text, file)?;
+    Reader::new(&text, file, 0).documents(usize::MAX)
+}
+
+/// Reads the first document of a text and ignores what follows, as decoders that are asked for one value
+/// do. `source` is stored in the place of every node. `None` when the text has no document.
+///
+/// # Errors
+///
+/// When the document is not YAML or is over one of the limits of this module.
+pub fn read_first(text: &str, file: &str, source: u32) -> Result<Option<Node>, ReadError> {
+    let text = prepare(text, file)?;
+    Ok(Reader::new(&text, file, source).documents(1)?.pop())
+}
+
+/// Checks the size and makes U+0085 the line break that it is for go-yaml.
+fn prepare<'t>(text: &'t str, file: &str) -> Result<Cow<'t, str>, ReadError> {
+    if text.len() > MAX_BYTES {
+        let message = format!("file of {} bytes is over the limit of {MAX_BYTES}", text.len());
+        return Err(ReadError {
+            file: file.into(),
+            line: 1,
+            column: 1,
+            message,
+        });
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Ok(if text.contains('\u{85}') {
+        Cow::Owned(text.replace('\u{85}', "\n"))
+    } else {
+        Cow::Borrowed(text)
+    })
+}
+
+/// A collection that is not closed yet.
+struct Open {
+    node: Node,
+    anchor: usize,
+    key: Option<Node>,
+}
+
+struct Anchored {
+    node: Node,
+    /// Number of nodes in it, itself included.
+    size: usize,
+}
+
+struct Reader<'t> {
+    parser: Parser<'t, granit_parser::StrInput<'t>>,
+    file: &'t str,
+    source: u32,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Anchored>,
+    aliased: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn new(text: &'t str, file: &'t str, source: u32) -> Self {
+        let options = granit_parser::options! {
+            block_scalar_eof_without_line_feed: true,
+            emit_comments: false,
+            flow_nesting_limit: MAX_DEPTH,
+            block_nesting_limit: MAX_DEPTH,
+        };
+        Self {
+            parser: Parser::new_from_str_with_options(text, options),
+            file,
+            source,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            aliased: 0,
+        }
+    }
+
+    fn documents(&mut self, most: usize) -> Result<Vec<Node>, ReadError> {
+        let mut documents = Vec::new();
+        let mut root = None;
+        while documents.len() < most {
+            let Some(event) = self.parser.next_event() else {
+                break;
+            };
+            let (event, span) = event.map_err(|error| self.scan_error(&error))?;
+            match event {
+                Event::DocumentStart(..) => {
+                    self.anchors.clear();
+                    self.aliased = 0;
+                }
+                Event::DocumentEnd => documents.extend(root.take()),
+                other => {
+                    if let Some(node) = self.event(other, span)? {
+                        root = Some(node);
+                    }
+                }
+            }
+        }
+        Ok(documents)
+    }
+
+    /// Takes one event and returns the root of the document when the event completes it.
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<Option<Node>, ReadError> {
+        let place = self.place(span);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.map(|tag| spelling(&tag));
+                let node = scalar(text.into_owned(), style, tag.as_deref(), place, span.is_empty());
+                self.complete(node, anchor)
+            }
+            Event::SequenceStart(style, anchor, tag) => self.begin(
+                Node::sequence(Vec::new()),
+                style,
+                anchor,
+                tag.map(|t| spelling(&t)),
+                place,
+            ),
+            Event::MappingStart(style, anchor, tag) => self.begin(
+                Node::mapping(Vec::new()),
+                style,
+                anchor,
+                tag.map(|t| spelling(&t)),
+                place,
+            ),
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(Open { node, anchor, .. }) => self.complete(node, anchor),
+                None => Ok(None),
+            },
+            Event::Alias(id) => {
+                let node = self.alias(id, place)?;
+                self.complete(node, 0)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        node: Node,
+        style: StructureStyle,
+        anchor: usize,
+        tag: Option<String>,
+        place: Place,
+    ) -> Result<Option<Node>, ReadError> {
+        let mut node = node.with_place(place);
+        if style == StructureStyle::Flow {
+            node.style = Style::Flow;
+        }
+        if let Some(tag) = tag.filter(|tag| tag != "!") {
+            node.tag = Tag::parse(&tag);
+            node.tagged = true;
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return Err(self.error(place, format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        self.open.push(Open {
+            node,
+            anchor,
+            key: None,
+        });
+        Ok(None)
+    }
+
+    fn complete(&mut self, node: Node, anchor: usize) -> Result<Option<Node>, ReadError> {
+        if anchor != 0 {
+            self.anchors.insert(
+                anchor,
+                Anchored {
+                    size: size(&node),
+                    node: node.clone(),
+                },
+            );
+        }
+        let Some(parent) = self.open.last_mut() else {
+            return Ok(Some(node));
+        };
+        match (&mut parent.node.data, parent.key.take()) {
+            (Data::Sequence(items), _) => items.push(node),
+            (Data::Mapping(entries), Some(key)) => entries.push((key, node)),
+            (Data::Mapping(_), None) => parent.key = Some(node),
+            (Data::Scalar(_), _) => {}
+        }
+        Ok(None)
+    }
+
+    fn alias(&mut self, id: usize, place: Place) -> Result<Node, ReadError> {
+        let Some(anchored) = self.anchors.get(&id) else {
+            return Err(self.error(place, "an anchor's value contains itself".to_owned()));
+        };
+        self.aliased = self.aliased.saturating_add(anchored.size);
+        if self.aliased > MAX_ALIASED {
+            let message = format!("aliases expand to more than {MAX_ALIASED} values");
+            return Err(self.error(place, message));
+        }
+        Ok(anchored.node.clone())
+    }
+
+    fn place(&self, span: Span) -> Place {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Place {
+            source: self.source,
+            line: number(span.start.line()),
+            column: number(span.start.col() + 1),
+        }
+    }
+
+    fn error(&self, place: Place, message: String) -> ReadError {
+        ReadError {
+            file: self.file.into(),
+            line: place.line,
+            column: place.column,
+            message,
+        }
+    }
+
+    fn scan_error(&self, error: &ScanError) -> ReadError {
+        let marker = *error.marker();
+        self.error(self.place(Span::empty(marker)), error.info())
+    }
+}
+
+fn size(node: &Node) -> usize {
+    1 + match &node.data {
+        Data::Scalar(_) => 0,
+        Data::Sequence(items) => items.iter().map(size).sum(),
+        Data::Mapping(entries) => entries.iter().map(|(k, v)| size(k) + size(v)).sum(),
+    }
+}
+
+fn spelling(tag: &granit_parser::Tag) -> String {
+    format!("{}{}", tag.handle(), tag.suffix())
+}
+
+fn scalar(text: String, style: ScalarStyle, tag: Option<&str>, place: Place, absent: bool) -> Node {
+    let style = match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted => Style::SingleQuoted,
+        ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
+    };
+    // The parser spells a value that is not there "~"; an alias-sized span would hold the character.
+    let text = if absent && style == Style::Plain && text == "~" {
+        String::new()
+    } else {
+        text
+    };
+    let (tag, tagged) = match tag {
+        Some(tag) if tag != "!" => (Tag::parse(tag), true),
+        _ if style.is_quoted() => (Tag::Str, false),
+        _ if text == "<<" => (Tag::Merge, false),
+        _ => (resolve_tag(&text), false),
+    };
+    Node {
+        data: Data::Scalar(text),
+        tag,
+        style,
+        tagged,
+        place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Kind;
+
+    #[test]
+    fn nodes_keep_style_tag_and_place() {
+        let text = "a: 'x'\nb: [1, !own y]\nc: |\n  z\nd:\n";
+        let node = read_first(text, "t.yaml", 7).unwrap().unwrap();
+        let a = node.get("a").unwrap();
+        assert_eq!(
+            (a.style, &a.tag, a.line(), a.column()),
+            (Style::SingleQuoted, &Tag::Str, 1, 4)
+        );
+        assert_eq!(a.place.source, 7);
+        let b = node.get("b").unwrap();
+        assert_eq!((b.kind(), b.style), (Kind::Sequence, Style::Flow));
+        assert_eq!(b.items()[0].tag, Tag::Int);
+        assert_eq!(
+            (&b.items()[1].tag, b.items()[1].tagged),
+            (&Tag::Other("!own".into()), true)
+        );
+        assert_eq!(node.get("c").and_then(Node::as_str), Some("z\n"));
+        assert!(node.get("d").unwrap().is_null());
+        assert_eq!(node.get("d").and_then(Node::as_str), Some(""));
+    }
+
+    #[test]
+    fn aliases_are_copies() {
+        let node = read("a: &x {k: v}\nb: *x\n", "t").unwrap().remove(0);
+        assert_eq!(node.path(&["b", "k"]).and_then(Node::as_str), Some("v"));
+    }
+
+    #[test]
+    fn documents_are_counted() {
+        let rows = [
+            ("", 0),
+            ("# only a comment\n", 0),
+            ("a", 1),
+            ("---\n---\n", 2),
+            ("a: 1\n---\nb: 2\n...\n", 2),
+        ];
+        for (text, count) in rows {
+            assert_eq!(read(text, "t").unwrap().len(), count, "{text:?}");
+        }
+        assert!(
+            read_first("{a: 1}\n{b: 2}\n", "t", 0).unwrap().is_some(),
+            "the rest is not read"
+        );
+    }
+
+    #[test]
+    fn errors_have_a_place() {
+        let error = read("a: 1\nb: [\n", "t.yaml").unwrap_err();
+        assert_eq!(error.file.as_ref(), "t.yaml");
+        assert!(error.line >= 2, "{error}");
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..30 {
+            let list = vec![format!("*a{}", i - 1); 9].join(", ");
+            bomb += &format!("a{i}: &a{i} [{list}]\n");
+        }
+        assert!(read(&bomb, "t").unwrap_err().message.contains("aliases expand"));
+        let deep = "[".repeat(100_000);
+        assert!(read(&deep, "t").is_err());
+        assert!(read("a: &a [*a]\n", "t").is_err());
+    }
+}
