@@ -39,7 +39,8 @@ pub trait Tree: Files + Send + Sync {
         }
         let bytes = self.read(path).map_err(|error| error.to_string())?;
         let text = String::from_utf8(bytes.into_owned());
-        text.map(Some).map_err(|_| "the file is not UTF-8 text".to_owned())
+        text.map(Some)
+            .map_err(|_| "the file is not UTF-8 text".to_owned())
     }
 }
 

@@ -167,7 +167,7 @@ const OPERATORS: [(&str, Operator); 7] = [
 ];
 
 impl Operator {
-    /// Whether `figure` compares so with `bound`. Nothing compares with a number that is not one.
+    /// Whether `figure` compares so with `bound`.
     #[must_use]
     pub fn holds(self, figure: f64, bound: f64) -> bool {
         match self {
@@ -176,7 +176,7 @@ impl Operator {
             Self::Greater => figure > bound,
             Self::GreaterOrEqual => figure >= bound,
             Self::Equal => figure == bound,
-            Self::NotEqual => figure < bound || figure > bound,
+            Self::NotEqual => figure != bound,
         }
     }
 

@@ -137,7 +137,9 @@ impl Tree for WorkTree {
             })
         });
         let names = entries.into_iter().flatten().flatten();
-        let mut names: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> = names
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
         names.sort_unstable();
         names
     }

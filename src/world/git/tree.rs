@@ -74,7 +74,10 @@ impl Tree for GitTree {
         let entries = found
             .filter(|entry| entry.kind == EntryKind::Tree)
             .and_then(|entry| store.directory(directory, entry.id).ok());
-        let mut names: Vec<String> = entries.iter().flat_map(|entries| entries.keys().cloned()).collect();
+        let mut names: Vec<String> = entries
+            .iter()
+            .flat_map(|entries| entries.keys().cloned())
+            .collect();
         names.sort_unstable();
         names
     }
