@@ -229,7 +229,7 @@ fn entries(
     let tree = repository.find_tree(id)?;
     let mut entries = BTreeMap::new();
     for entry in tree.iter() {
-        let entry = entry.map_err(gix::Error::from)?;
+        let entry = entry?;
         let name = entry.filename().to_str_lossy().into_owned();
         entries.insert(name, (entry.mode().kind(), entry.object_id()));
     }

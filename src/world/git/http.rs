@@ -12,7 +12,7 @@ use std::time::Duration;
 use gix::protocol::transport::client::blocking_io::http::{
     GetResponse, Http, PostBodyDataKind, PostResponse, Transport,
 };
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 
 use super::bounds::Shared;
@@ -37,7 +37,8 @@ pub(super) struct Client {
 struct Exchange {
     runtime: tokio::runtime::Runtime,
     http: reqwest::Client,
-    authorization: Option<(Url, HeaderValue)>,
+    /// Whom to log in as, and at which host: a redirect to another one gets no password.
+    login: Option<(Url, Login)>,
     shown: String,
     with: String,
     bounds: Arc<Shared>,
@@ -104,9 +105,6 @@ pub(super) fn connect(
             reason: "a password would cross the network in clear text; use https".to_owned(),
         });
     }
-    let authorization = login
-        .map(|login| basic(&login).map(|value| (parsed, value)))
-        .transpose()?;
     let exchange = Exchange {
         runtime: tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -116,7 +114,7 @@ pub(super) fn connect(
                 detail: error.to_string(),
             })?,
         http: client(endpoint, loopback)?,
-        authorization,
+        login: login.map(|login| (parsed, login)),
         shown,
         with: endpoint.describe_http(),
         bounds: Arc::clone(bounds),
@@ -178,39 +176,6 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn basic(login: &Login) -> Result<HeaderValue, GitError> {
-    let text = gix::bstr::BString::from(format!("{}:{}", login.username, login.password));
-    let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&text))).map_err(|_| {
-        let reason = "it cannot be sent in a header".to_owned();
-        GitError::Credentials {
-            from: "the password".to_owned(),
-            reason,
-        }
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Standard base64 with padding (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| group.get(at).copied().map_or(0, u32::from);
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let index = (bits >> (18 - 6 * digit)) & 63;
-            let sign = if digit > group.len() {
-                '='
-            } else {
-                char::from(DIGITS[index as usize])
-            };
-            text.push(sign);
-        }
-    }
-    text
-}
-
 /// An error and its causes on one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -234,15 +199,18 @@ impl Exchange {
         &self,
         method: Method,
         url: Url,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
         body: Vec<u8>,
     ) -> io::Result<reqwest::Response> {
-        if let Some((origin, value)) = &self.authorization
+        // The client starts its timers when a request is made, before anybody waits for it.
+        let _context = self.runtime.enter();
+        let mut request = self.http.request(method, url.clone()).headers(headers).body(body);
+        if let Some((origin, login)) = &self.login
             && origin.origin() == url.origin()
         {
-            headers.insert(AUTHORIZATION, value.clone());
+            request = request.basic_auth(&login.username, Some(&login.password));
         }
-        let response = self.wait(self.http.request(method, url).headers(headers).body(body).send())?;
+        let response = self.wait(request.send())?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -561,22 +529,9 @@ impl BufRead for Body {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_follows_the_test_vectors_of_rfc_4648() {
-        for (text, encoded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
-    }
 
     #[test]
     fn only_this_machine_is_loopback() {

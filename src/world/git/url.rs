@@ -179,6 +179,7 @@ impl fmt::Debug for RepositoryUrl {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
