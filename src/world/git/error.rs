@@ -243,3 +243,18 @@ fn said(messages: &[String]) -> String {
         format!(" (the remote says: {})", messages.join(" / "))
     }
 }
+
+/// An error and its causes on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Wrappers often repeat what they wrap.
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

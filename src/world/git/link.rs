@@ -10,7 +10,7 @@ use gix::protocol::transport::{Protocol, Service};
 
 use super::bounds::{Bounds, Watch};
 use super::credentials::{Credentials, Login};
-use super::error::GitError;
+use super::error::{GitError, chain};
 use super::url::{Place, RepositoryUrl, SshPlace};
 use super::{http, process};
 
@@ -118,10 +118,14 @@ impl<'a> Session<'a> {
         if !stderr.is_empty() {
             return self.explain_stderr(&stderr);
         }
-        GitError::Protocol {
-            url,
-            detail: http::chain(error),
+        let detail = chain(error);
+        // gix stumbles over the length of the ids; it was built for SHA-1, as nearly all repositories are.
+        if detail.contains("64 hexadecimal") || detail.contains("sha256") {
+            let reason =
+                "its objects are named by SHA-256, which is not supported; use a SHA-1 repository".to_owned();
+            return GitError::Url { url, reason };
         }
+        GitError::Protocol { url, detail }
     }
 
     /// The same for an error of gix, which is no [`std::error::Error`] itself.

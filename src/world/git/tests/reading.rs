@@ -179,10 +179,12 @@ fn a_submodule_is_an_error_that_names_it() {
     }
 }
 
+type Damage = fn(&std::path::Path);
+
 #[test]
 fn a_damaged_cache_is_replaced() {
     let remote = Remote::new();
-    let cases: [(&str, fn(&std::path::Path)); 4] = [
+    let cases: [(&str, Damage); 4] = [
         ("no objects", |clone| {
             std::fs::remove_dir_all(clone.join("objects/pack")).unwrap()
         }),
@@ -318,11 +320,54 @@ fn a_working_copy_shows_uncommitted_changes_and_its_configuration() {
 }
 
 fn clone_in(cache: &std::path::Path) -> std::path::PathBuf {
-    let entries = std::fs::read_dir(cache)
+    let mut entries = std::fs::read_dir(cache)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     entries
-        .filter(|path| path.extension().is_some_and(|extension| extension == "git"))
-        .next()
+        .find(|path| path.extension().is_some_and(|extension| extension == "git"))
         .unwrap()
+}
+
+#[test]
+fn a_repository_of_sha_256_objects_is_refused_clearly() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = super::remote::hermetic(std::process::Command::new("git"));
+        assert!(
+            command
+                .current_dir(dir.path())
+                .args(arguments)
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    run(&["init", "--quiet", "--object-format=sha256", "-b", "main"]);
+    run(&["commit", "--quiet", "--allow-empty", "-m", "Begin"]);
+    let git = open(dir.path().to_str().unwrap(), &dir.path().join("cache"));
+    for error in [git.poll(&ample()).unwrap_err(), git.fetch(&ample()).unwrap_err()] {
+        assert!(
+            error.to_string().contains("SHA-256") && !error.retryable(),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn one_branch_serves_many_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let remote = Remote::new();
+    let git = open(&remote.url(), &remote.cache());
+    shared(&git);
+    let snapshot = git.snapshot(&git.fetch(&ample()).unwrap().revision).unwrap();
+    shared(&snapshot);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                assert_eq!(git.poll(&ample()).unwrap(), None);
+                git.fetch(&ample()).unwrap();
+                assert!(snapshot.files().read("README.md").is_ok());
+            });
+        }
+    });
 }
