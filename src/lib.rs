@@ -18,6 +18,7 @@
 //! [`kustomize`] (a tree of layers in, objects out) and `sandbox` (a cluster in a process).
 
 pub mod model;
+pub mod problem;
 
 pub mod config;
 
@@ -26,6 +27,8 @@ pub mod source;
 pub mod desired;
 
 pub mod live;
+
+pub mod record;
 
 pub mod diff;
 

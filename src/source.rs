@@ -24,6 +24,24 @@ pub trait Tree: Files + Send + Sync {
     ///
     /// Equal ids mean equal contents, all the way down.
     fn tree_id(&self, path: &str) -> Option<String>;
+
+    /// The names in a directory, sorted; none when there is no such directory.
+    fn list(&self, directory: &str) -> Vec<String>;
+
+    /// A file as text; `None` when there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// When the file is there and cannot be read as UTF-8 text; the sentence says why.
+    fn text(&self, path: &str) -> Result<Option<String>, String> {
+        if self.kind(path) != Some(Kind::File) {
+            return Ok(None);
+        }
+        let bytes = self.read(path).map_err(|error| error.to_string())?;
+        let text = String::from_utf8(bytes.into_owned());
+        text.map(Some)
+            .map_err(|_| "the file is not UTF-8 text".to_owned())
+    }
 }
 
 /// A repository at one commit. Cloning it costs nothing.
@@ -61,6 +79,12 @@ impl Snapshot {
     #[must_use]
     pub fn revision(&self) -> &Revision {
         &self.revision
+    }
+
+    /// The tree of the commit.
+    #[must_use]
+    pub fn tree(&self) -> &dyn Tree {
+        &*self.tree
     }
 
     /// The files of the commit.

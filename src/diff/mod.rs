@@ -1,1 +1,121 @@
-//! Diff: the difference between desired and live state.
+//! Diff: the difference between desired and live state, object by object.
+
+pub mod fields;
+pub mod patch;
+pub mod text;
+
+use manifest::{Gvk, ObjectId, Origin};
+use serde_json::Value;
+
+use crate::live;
+
+/// What would happen to one object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// It does not exist and would be created, as this.
+    Create(Value),
+    /// It exists and would change.
+    Update {
+        /// The normalised live object.
+        before: Value,
+        /// The normalised object as the API server would store it.
+        after: Value,
+    },
+    /// It was applied from git once, is no longer there, and would be deleted.
+    Prune(Value),
+    /// Nothing would happen.
+    Same,
+}
+
+/// One object and what would happen to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectDiff {
+    /// Which object, with the namespace that it really has.
+    pub id: ObjectId,
+    /// Its group, version and kind.
+    pub gvk: Gvk,
+    /// Where git describes it; an object to prune has no place.
+    pub origin: Option<Origin>,
+    /// What would happen.
+    pub change: Change,
+}
+
+/// The difference of a whole environment: objects in the order of git, pruned ones last.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Diff {
+    /// Every object, unchanged ones too.
+    pub objects: Vec<ObjectDiff>,
+}
+
+/// How many objects would be created, updated, pruned and left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Objects to create.
+    pub create: usize,
+    /// Objects to update.
+    pub update: usize,
+    /// Objects to prune.
+    pub prune: usize,
+    /// Objects that are as they should be.
+    pub same: usize,
+}
+
+/// Compares a live object with what the API server says it would become (a server-side dry-run).
+///
+/// `live` is `None` for an object that does not exist; then `after` may be the rendered object itself.
+#[must_use]
+pub fn compare(live: Option<&Value>, after: &Value) -> Change {
+    let after = live::normalise(after);
+    match live.map(live::normalise) {
+        None => Change::Create(after),
+        Some(before) if before == after => Change::Same,
+        Some(before) => Change::Update { before, after },
+    }
+}
+
+// === impl Diff ===
+
+impl Diff {
+    /// Whether nothing would happen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changed().next().is_none()
+    }
+
+    /// The objects to which something would happen.
+    pub fn changed(&self) -> impl Iterator<Item = &ObjectDiff> {
+        self.objects.iter().filter(|object| object.change != Change::Same)
+    }
+
+    /// How many of each.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for object in &self.objects {
+            match object.change {
+                Change::Create(_) => counts.create += 1,
+                Change::Update { .. } => counts.update += 1,
+                Change::Prune(_) => counts.prune += 1,
+                Change::Same => counts.same += 1,
+            }
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_person_wrote_makes_a_difference() {
+        let live = json!({"kind": "A", "metadata": {"name": "a", "resourceVersion": "1"}, "spec": {"n": 1}, "status": {"x": 1}});
+        let same = json!({"kind": "A", "metadata": {"name": "a", "resourceVersion": "9"}, "spec": {"n": 1}});
+        let other = json!({"kind": "A", "metadata": {"name": "a"}, "spec": {"n": 2}});
+        assert_eq!(compare(Some(&live), &same), Change::Same);
+        assert!(matches!(compare(Some(&live), &other), Change::Update { .. }));
+        assert!(matches!(compare(None, &other), Change::Create(_)));
+    }
+}

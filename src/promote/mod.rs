@@ -1,1 +1,3 @@
 //! Promotion: the next step, and the edit that takes it.
+
+pub mod decide;

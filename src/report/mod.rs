@@ -1,3 +1,3 @@
-//! Report: telling people and programs what was seen and done.
+//! Report: telling people and programs what was seen and done. Values in, text out; nothing is printed here.
 
-pub mod load_check;
+pub mod paint;

@@ -67,6 +67,20 @@ impl Tree for GitTree {
         let found = self.store().find(self.root, path).ok()?;
         Some(found.entry.id.to_string())
     }
+
+    fn list(&self, directory: &str) -> Vec<String> {
+        let mut store = self.store();
+        let found = store.find(self.root, directory).ok();
+        let entries = found
+            .filter(|entry| entry.kind == EntryKind::Tree)
+            .and_then(|entry| store.directory(directory, entry.id).ok());
+        let mut names: Vec<String> = entries
+            .iter()
+            .flat_map(|entries| entries.keys().cloned())
+            .collect();
+        names.sort_unstable();
+        names
+    }
 }
 
 impl Files for GitTree {

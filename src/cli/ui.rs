@@ -1,0 +1,127 @@
+//! Ui: the terminal. Answers go to stdout and the story to stderr, so that a pipe gets the answer alone.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use crate::report::paint::{Paint, Tone};
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The two streams of a command, and what the terminal behind them can show.
+pub struct Ui {
+    quiet: bool,
+    out_paint: Paint,
+    err_paint: Paint,
+    live: bool,
+}
+
+// === impl Ui ===
+
+impl Ui {
+    /// A `Ui` on the process's own stdout and stderr.
+    #[must_use]
+    pub fn new(color: ColorChoice, quiet: bool) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let paint = |terminal: bool| match color {
+            ColorChoice::Auto => Paint::new(terminal && !plain && !dumb),
+            ColorChoice::Always => Paint::new(true),
+            ColorChoice::Never => Paint::new(false),
+        };
+        let err_terminal = io::stderr().is_terminal();
+        Self {
+            quiet,
+            out_paint: paint(io::stdout().is_terminal()),
+            err_paint: paint(err_terminal),
+            live: err_terminal && !dumb && !quiet,
+        }
+    }
+
+    /// How to colour an answer.
+    #[must_use]
+    pub fn paint(&self) -> Paint {
+        self.out_paint
+    }
+
+    /// Whether a line of the story may be rewritten in place: a terminal, and not quiet.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Columns of the terminal, or 80 where that is unknown.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+        columns.filter(|columns| *columns >= 40).unwrap_or(80)
+    }
+
+    /// Writes `text` to stdout as it is.
+    ///
+    /// # Errors
+    ///
+    /// When stdout cannot be written; a closed pipe is [`io::ErrorKind::BrokenPipe`], which a caller at the top
+    /// treats as success: the reader had enough.
+    pub fn answer(&mut self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// Writes a line of the story to stderr, unless quiet.
+    pub fn story(&mut self, line: &str) {
+        if !self.quiet {
+            self.to_stderr(&format!("{line}\n"));
+        }
+    }
+
+    /// Rewrites the last line of the story in place; call [`Ui::story`] or [`Ui::clear`] when done.
+    pub fn live(&mut self, line: &str) {
+        if self.live {
+            self.to_stderr(&format!("\r\x1b[2K{line}"));
+        }
+    }
+
+    /// Removes the line that [`Ui::live`] wrote.
+    pub fn clear(&mut self) {
+        if self.live {
+            self.to_stderr("\r\x1b[2K");
+        }
+    }
+
+    /// Writes `warning: …` to stderr, also when quiet.
+    pub fn warn(&mut self, text: &str) {
+        let label = self.err_paint.tone(Tone::Warn, "warning");
+        self.to_stderr(&format!("{label}: {text}\n"));
+    }
+
+    /// Writes `error: …` with its causes and hints to stderr, also when quiet.
+    pub fn error(&mut self, text: &str, hints: &[String]) {
+        let label = self.err_paint.tone(Tone::Bad, "error");
+        self.to_stderr(&format!("{label}: {text}\n"));
+        for hint in hints {
+            let label = self.err_paint.tone(Tone::Hunk, "hint");
+            self.to_stderr(&format!("{label}: {hint}\n"));
+        }
+    }
+
+    /// How to colour the story.
+    #[must_use]
+    pub fn story_paint(&self) -> Paint {
+        self.err_paint
+    }
+
+    fn to_stderr(&self, text: &str) {
+        // A story that nobody can read any more is no reason to stop the work.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+}

@@ -1,1 +1,0 @@
-//! Load check: the measured gate, in k6's own words.

@@ -1,0 +1,349 @@
+//! Repository configuration: all of gitsync's own documents of one commit, with every reference resolved.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+
+use super::document::{self, Located, Raw};
+use super::environment::EnvironmentSpec;
+use super::load_check::LoadCheckSpec;
+use super::promotion::PromotionSpec;
+use super::verified::{self, VerifiedSpec};
+use crate::model::EnvName;
+use crate::problem::{Problem, Problems, suggest};
+use crate::source::Tree;
+
+/// Where the environments are.
+pub const ENVIRONMENTS: &str = "environments";
+/// Where load checks and promotions are.
+pub const POLICIES: &str = "policies";
+const ENVIRONMENT_FILE: &str = "environment.yaml";
+
+/// What a commit says about environments and the ways between them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    /// The environments by name.
+    pub environments: BTreeMap<EnvName, Environment>,
+    /// The promotions by name.
+    pub promotions: BTreeMap<String, Promotion>,
+    /// The load checks by name.
+    pub load_checks: BTreeMap<String, LoadCheckSpec>,
+}
+
+/// One environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Environment {
+    /// Its name, which is also the name of its directory.
+    pub name: EnvName,
+    /// Its directory from the root of the repository; the overlay is there too.
+    pub dir: String,
+    /// What it says.
+    pub spec: EnvironmentSpec,
+    /// What was proved for it, once something was.
+    pub verified: Option<VerifiedSpec>,
+}
+
+/// One way from an environment to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promotion {
+    /// Its name.
+    pub name: String,
+    /// The environment that proves.
+    pub from: EnvName,
+    /// The environment that receives.
+    pub to: EnvName,
+    /// The names of the load checks that must pass, in order.
+    pub gates: Vec<String>,
+}
+
+/// Reads the configuration of a commit.
+///
+/// # Errors
+///
+/// Every problem at once: documents that are wrong, names that are used twice, references to what is not there,
+/// promotions that form a circle.
+pub fn read(tree: &dyn Tree) -> Result<Config, Problems> {
+    let mut reader = Reader::default();
+    reader.environments(tree);
+    reader.policies(tree);
+    let config = reader.resolve();
+    Problems(reader.problems).into_result().map(|()| config)
+}
+
+#[derive(Default)]
+struct Reader {
+    problems: Vec<Problem>,
+    environments: Vec<(String, Located<EnvironmentSpec>)>,
+    verified: BTreeMap<String, Located<VerifiedSpec>>,
+    promotions: Vec<Located<PromotionSpec>>,
+    load_checks: Vec<Located<LoadCheckSpec>>,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The environment called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; the problem names the ones that exist.
+    pub fn environment(&self, name: &str) -> Result<&Environment, Problem> {
+        let found = self
+            .environments
+            .values()
+            .find(|environment| environment.name.as_str() == name);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = self.environments.keys().map(EnvName::as_str).collect();
+            let problem = Problem::new(format!("there is no environment `{name}`"));
+            match suggest(name, known.iter().copied()) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None if known.is_empty() => {
+                    problem.hint(format!("no {ENVIRONMENTS}/<name>/{ENVIRONMENT_FILE} exists"))
+                }
+                None => problem.hint(format!("environments are {}", known.join(", "))),
+            }
+        })
+    }
+
+    /// The promotions that begin in an environment.
+    pub fn promotions_from<'a>(&'a self, name: &'a EnvName) -> impl Iterator<Item = &'a Promotion> {
+        self.promotions
+            .values()
+            .filter(move |promotion| promotion.from == *name)
+    }
+
+    /// The promotion that ends in an environment, if one does.
+    #[must_use]
+    pub fn promotion_to(&self, name: &EnvName) -> Option<&Promotion> {
+        self.promotions.values().find(|promotion| promotion.to == *name)
+    }
+}
+
+// === impl Environment ===
+
+impl Environment {
+    /// The path of the file that says what was proved for this environment.
+    #[must_use]
+    pub fn verified_file(&self) -> String {
+        format!("{}/{}", self.dir, verified::FILE_NAME)
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    fn environments(&mut self, tree: &dyn Tree) {
+        for name in tree.list(ENVIRONMENTS) {
+            let dir = format!("{ENVIRONMENTS}/{name}");
+            let file = format!("{dir}/{ENVIRONMENT_FILE}");
+            for raw in self.raw(tree, &file) {
+                if let Some(found) = self.expect(raw, "Environment") {
+                    self.environments.push((dir.clone(), found));
+                }
+            }
+            for raw in self.raw(tree, &format!("{dir}/{}", verified::FILE_NAME)) {
+                if let Some(found) = self.expect(raw, "Verified") {
+                    self.verified.insert(dir.clone(), found);
+                }
+            }
+        }
+        if self.environments.is_empty() && self.problems.is_empty() {
+            let message = format!("the repository has no {ENVIRONMENTS}/<name>/{ENVIRONMENT_FILE}");
+            self.problems.push(
+                Problem::new(message)
+                    .hint("write one beside each overlay; its schema: gitsync schema Environment"),
+            );
+        }
+    }
+
+    fn policies(&mut self, tree: &dyn Tree) {
+        let names = tree.list(POLICIES);
+        for name in names
+            .iter()
+            .filter(|name| name.ends_with(".yaml") || name.ends_with(".yml"))
+        {
+            for raw in self.raw(tree, &format!("{POLICIES}/{name}")) {
+                match raw.kind.as_str() {
+                    "Promotion" => {
+                        if let Some(found) = self.typed(raw) {
+                            self.promotions.push(found);
+                        }
+                    }
+                    "LoadCheck" => {
+                        if let Some(found) = self.typed(raw) {
+                            self.load_checks.push(found);
+                        }
+                    }
+                    kind => {
+                        let message = format!("a document of kind {kind} belongs to {ENVIRONMENTS}/<name>/");
+                        self.problems.push(Problem::new(message).at_line(&raw.file, 0));
+                    }
+                }
+            }
+        }
+    }
+
+    fn raw(&mut self, tree: &dyn Tree, file: &str) -> Vec<Raw> {
+        let text = match tree.text(file) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Vec::new(),
+            Err(error) => {
+                self.problems.push(Problem::new(error).at_line(file, 0));
+                return Vec::new();
+            }
+        };
+        document::read(file, &text).unwrap_or_else(|problems| {
+            self.problems.extend(problems);
+            Vec::new()
+        })
+    }
+
+    fn expect<Spec: DeserializeOwned>(&mut self, raw: Raw, kind: &str) -> Option<Located<Spec>> {
+        if raw.kind == kind {
+            return self.typed(raw);
+        }
+        let message = format!("holds a {}, expected kind {kind}", raw.kind);
+        self.problems.push(Problem::new(message).at_line(&raw.file, 0));
+        None
+    }
+
+    fn typed<Spec: DeserializeOwned>(&mut self, raw: Raw) -> Option<Located<Spec>> {
+        raw.typed()
+            .map_err(|problems| self.problems.extend(problems))
+            .ok()
+    }
+
+    fn resolve(&mut self) -> Config {
+        let mut config = Config::default();
+        self.resolve_environments(&mut config);
+        self.resolve_load_checks(&mut config);
+        self.resolve_promotions(&mut config);
+        self.refuse_circles(&config);
+        config
+    }
+
+    fn resolve_environments(&mut self, config: &mut Config) {
+        for (dir, found) in std::mem::take(&mut self.environments) {
+            let spec = &found.document.spec;
+            let Ok(name) = found.name().parse::<EnvName>() else {
+                continue;
+            };
+            if format!("{ENVIRONMENTS}/{name}") != dir {
+                let message = format!("the environment is called `{name}`, its directory `{dir}`");
+                self.problems.push(
+                    found
+                        .problem(&["metadata", "name"], message)
+                        .hint("they must agree"),
+                );
+            }
+            if spec.cluster.context.is_some() == spec.cluster.in_cluster {
+                let message = "needs exactly one of `context` and `inCluster: true`";
+                self.problems.push(found.problem(&["spec", "cluster"], message));
+            }
+            let verified = self.verified.remove(&dir).map(|v| v.document.spec);
+            config.environments.insert(
+                name.clone(),
+                Environment {
+                    name,
+                    dir,
+                    spec: found.document.spec,
+                    verified,
+                },
+            );
+        }
+    }
+
+    fn resolve_load_checks(&mut self, config: &mut Config) {
+        for found in std::mem::take(&mut self.load_checks) {
+            for invalid in found.document.spec.validate() {
+                let pointer = format!("/spec{}", invalid.pointer);
+                let path: Vec<String> = pointer
+                    .split('/')
+                    .skip(1)
+                    .map(|key| key.replace("~1", "/").replace("~0", "~"))
+                    .collect();
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                let problem = found.problem(&path, invalid.message);
+                self.problems.push(Problem {
+                    hint: invalid.hint,
+                    ..problem
+                });
+            }
+            if config.load_checks.contains_key(found.name()) {
+                self.twice(&found, "LoadCheck");
+            }
+            config
+                .load_checks
+                .insert(found.name().to_owned(), found.document.spec);
+        }
+    }
+
+    fn resolve_promotions(&mut self, config: &mut Config) {
+        for found in std::mem::take(&mut self.promotions) {
+            let spec = &found.document.spec;
+            for (field, name) in [("from", &spec.from), ("to", &spec.to)] {
+                if let Err(problem) = config.environment(name) {
+                    let place = found.problem(&["spec", field], problem.message);
+                    self.problems.push(Problem {
+                        hint: problem.hint,
+                        ..place
+                    });
+                }
+            }
+            for (index, gate) in spec.gates.iter().enumerate() {
+                if !config.load_checks.contains_key(&gate.load_check) {
+                    let near = suggest(&gate.load_check, config.load_checks.keys().map(String::as_str));
+                    let message = format!("there is no LoadCheck `{}` in {POLICIES}/", gate.load_check);
+                    let problem = found.problem(&["spec", "gates", &index.to_string(), "loadCheck"], message);
+                    self.problems.push(Problem {
+                        hint: near.map(|near| format!("did you mean `{near}`?")),
+                        ..problem
+                    });
+                }
+            }
+            let (Ok(from), Ok(to)) = (spec.from.parse::<EnvName>(), spec.to.parse::<EnvName>()) else {
+                continue;
+            };
+            if let Some(other) = config.promotion_to(&to) {
+                let message = format!(
+                    "promotion `{}` already leads to `{to}`; an environment has one way in",
+                    other.name
+                );
+                self.problems.push(found.problem(&["spec", "to"], message));
+            }
+            if config.promotions.contains_key(found.name()) {
+                self.twice(&found, "Promotion");
+            }
+            let gates = spec.gates.iter().map(|gate| gate.load_check.clone()).collect();
+            let promotion = Promotion {
+                name: found.name().to_owned(),
+                from,
+                to,
+                gates,
+            };
+            config.promotions.insert(promotion.name.clone(), promotion);
+        }
+    }
+
+    fn twice<Spec>(&mut self, found: &Located<Spec>, kind: &str) {
+        let message = format!("there is a second {kind} called `{}`", found.name());
+        self.problems.push(found.problem(&["metadata", "name"], message));
+    }
+
+    fn refuse_circles(&mut self, config: &Config) {
+        for promotion in config.promotions.values() {
+            let (mut at, mut steps) = (&promotion.from, 0);
+            while let Some(before) = config.promotion_to(at) {
+                (at, steps) = (&before.from, steps + 1);
+                if *at == promotion.from || steps > config.promotions.len() {
+                    let message = format!(
+                        "promotion `{}` is part of a circle: it leads back to `{}`",
+                        promotion.name, promotion.from
+                    );
+                    self.problems.push(Problem::new(message).at_line(POLICIES, 0));
+                    break;
+                }
+            }
+        }
+    }
+}

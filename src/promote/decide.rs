@@ -1,0 +1,348 @@
+//! The decision: what an environment's next step is. A pure function of what was observed; reconcilers only execute it.
+
+use crate::record::{EvidenceKey, Verdict, Verification};
+use crate::verify::health::Health;
+
+/// What is known of an environment, and all that the decision depends on.
+#[derive(Debug, Clone)]
+pub struct Situation<'a> {
+    /// The hash of the objects that git asks for.
+    pub desired: &'a str,
+    /// The hash of the objects of the last complete sync, if there was one.
+    pub synced: Option<&'a str>,
+    /// Whether any live object differs from the desired ones, or is missing.
+    pub differs: bool,
+    /// Whether objects wait to be pruned.
+    pub prunes: bool,
+    /// Whether changes made in the cluster are put back.
+    pub self_heal: bool,
+    /// How the rollout is.
+    pub health: Health,
+    /// The promotions that begin here.
+    pub promotions: Vec<Candidate<'a>>,
+}
+
+/// A promotion that begins in the environment.
+#[derive(Debug, Clone)]
+pub struct Candidate<'a> {
+    /// The promotion's name.
+    pub name: &'a str,
+    /// The hash of its gates as git has them now.
+    pub gates: &'a str,
+    /// Its last verification.
+    pub last: Option<&'a Verification>,
+    /// Whether the last verification was void so recently that another try would be too early.
+    pub backing_off: bool,
+    /// Whether promoting would change anything.
+    pub due: Due,
+}
+
+/// Whether promoting would change anything in the next environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// It would.
+    Yes,
+    /// The next environment has it, or had it and somebody went back: nothing is promoted twice by itself.
+    No,
+    /// It must not be promoted; the text says why.
+    Refused(String),
+}
+
+/// The next step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Apply what git asks for.
+    Sync,
+    /// Wait for the rollout; the text says what is missing.
+    Await(String),
+    /// Delete what git no longer has.
+    Prune,
+    /// Run the gates of a promotion.
+    Verify(String),
+    /// Write what was proved into the next environment.
+    Promote(String),
+    /// Do nothing until something changes; the text says what is wrong.
+    Hold(String),
+    /// Nothing to do.
+    Rest,
+}
+
+/// Decides the next step.
+///
+/// The order is the policy: what was proved is promoted before anything newer touches the environment; then the
+/// cluster is brought in line, so that a newer commit pre-empts every wait; then health, pruning and gates.
+#[must_use]
+pub fn decide(situation: &Situation<'_>) -> Step {
+    if let Some(candidate) = situation
+        .promotions
+        .iter()
+        .find(|candidate| candidate.is_proved_and_due(situation.synced))
+    {
+        return Step::Promote(candidate.name.to_owned());
+    }
+    if situation.synced != Some(situation.desired) {
+        return Step::Sync;
+    }
+    if situation.differs {
+        return if situation.self_heal {
+            Step::Sync
+        } else {
+            Step::Hold("drifted, and selfHeal is off".to_owned())
+        };
+    }
+    match &situation.health {
+        Health::Progressing(why) => return Step::Await(why.clone()),
+        Health::Failed(why) => return Step::Hold(why.clone()),
+        Health::Healthy => {}
+    }
+    if situation.prunes {
+        return Step::Prune;
+    }
+    let key = |candidate: &Candidate<'_>| EvidenceKey {
+        objects: situation.desired.to_owned(),
+        gates: candidate.gates.to_owned(),
+    };
+    let steps: Vec<Step> = situation
+        .promotions
+        .iter()
+        .map(|candidate| candidate.step(&key(candidate)))
+        .collect();
+    let first = |wanted: fn(&Step) -> bool| steps.iter().find(|step| wanted(step)).cloned();
+    first(|step| matches!(step, Step::Verify(_)))
+        .or_else(|| first(|step| matches!(step, Step::Hold(_))))
+        .or_else(|| first(|step| matches!(step, Step::Await(_))))
+        .unwrap_or(Step::Rest)
+}
+
+// === impl Candidate ===
+
+impl Candidate<'_> {
+    /// Whether exactly what was last synced passed exactly the present gates, and promoting it is due.
+    fn is_proved_and_due(&self, synced: Option<&str>) -> bool {
+        let passed = |last: &Verification| {
+            last.verdict == Verdict::Passed
+                && synced == Some(last.key.objects.as_str())
+                && last.key.gates == self.gates
+        };
+        self.due == Due::Yes && self.last.is_some_and(passed)
+    }
+
+    /// The step of an environment that is in sync and healthy.
+    fn step(&self, key: &EvidenceKey) -> Step {
+        let Some(last) = self.last.filter(|last| last.key == *key) else {
+            return Step::Verify(self.name.to_owned());
+        };
+        match (last.verdict, &self.due) {
+            (Verdict::Failed, _) => Step::Hold(last.reason.clone()),
+            (Verdict::Void, _) if self.backing_off => {
+                Step::Await(format!("verification was void: {}", last.reason))
+            }
+            (Verdict::Void, _) => Step::Verify(self.name.to_owned()),
+            (Verdict::Passed, Due::Refused(why)) => Step::Hold(why.clone()),
+            (Verdict::Passed, Due::Yes | Due::No) => Step::Rest,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mk_verification(objects: &str, gates: &str, verdict: Verdict) -> Verification {
+        Verification {
+            key: EvidenceKey {
+                objects: objects.into(),
+                gates: gates.into(),
+            },
+            revision: "0123456789012345678901234567890123456789".parse().unwrap(),
+            images: Vec::new(),
+            verdict,
+            reason: "because".into(),
+            figures: Vec::new(),
+            started: Timestamp::UNIX_EPOCH,
+            finished: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn mk_situation<'a>(last: Option<&'a Verification>, due: Due) -> Situation<'a> {
+        Situation {
+            desired: "a",
+            synced: Some("a"),
+            differs: false,
+            prunes: false,
+            self_heal: true,
+            health: Health::Healthy,
+            promotions: vec![Candidate {
+                name: "up",
+                gates: "g",
+                last,
+                backing_off: false,
+                due,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_steps_follow_one_another() {
+        let passed = mk_verification("a", "g", Verdict::Passed);
+        let failed = mk_verification("a", "g", Verdict::Failed);
+        let void = mk_verification("a", "g", Verdict::Void);
+        let older = mk_verification("b", "g", Verdict::Passed);
+        let other_gates = mk_verification("a", "h", Verdict::Passed);
+        let base = || mk_situation(None, Due::Yes);
+        let cases = [
+            (
+                "nothing synced yet",
+                Situation {
+                    synced: None,
+                    ..base()
+                },
+                Step::Sync,
+            ),
+            (
+                "a newer commit",
+                Situation {
+                    desired: "b",
+                    ..base()
+                },
+                Step::Sync,
+            ),
+            (
+                "a newer commit pre-empts a stuck rollout",
+                Situation {
+                    desired: "b",
+                    health: Health::Failed("x".into()),
+                    ..base()
+                },
+                Step::Sync,
+            ),
+            (
+                "drift",
+                Situation {
+                    differs: true,
+                    ..base()
+                },
+                Step::Sync,
+            ),
+            (
+                "drift that is only reported",
+                Situation {
+                    differs: true,
+                    self_heal: false,
+                    ..base()
+                },
+                Step::Hold("drifted, and selfHeal is off".into()),
+            ),
+            (
+                "rolling out",
+                Situation {
+                    health: Health::Progressing("1 of 3".into()),
+                    ..base()
+                },
+                Step::Await("1 of 3".into()),
+            ),
+            (
+                "rollout failed",
+                Situation {
+                    health: Health::Failed("crash".into()),
+                    ..base()
+                },
+                Step::Hold("crash".into()),
+            ),
+            (
+                "prune after health",
+                Situation {
+                    prunes: true,
+                    ..base()
+                },
+                Step::Prune,
+            ),
+            ("no evidence", base(), Step::Verify("up".into())),
+            (
+                "evidence for other objects",
+                mk_situation(Some(&older), Due::Yes),
+                Step::Verify("up".into()),
+            ),
+            (
+                "evidence by other gates",
+                mk_situation(Some(&other_gates), Due::Yes),
+                Step::Verify("up".into()),
+            ),
+            (
+                "void",
+                mk_situation(Some(&void), Due::Yes),
+                Step::Verify("up".into()),
+            ),
+            (
+                "failed",
+                mk_situation(Some(&failed), Due::Yes),
+                Step::Hold("because".into()),
+            ),
+            (
+                "passed",
+                mk_situation(Some(&passed), Due::Yes),
+                Step::Promote("up".into()),
+            ),
+            (
+                "passed while a newer commit waits",
+                Situation {
+                    desired: "b",
+                    ..mk_situation(Some(&passed), Due::Yes)
+                },
+                Step::Promote("up".into()),
+            ),
+            (
+                "passed and promoted",
+                mk_situation(Some(&passed), Due::No),
+                Step::Rest,
+            ),
+            (
+                "passed and refused",
+                mk_situation(Some(&passed), Due::Refused("no".into())),
+                Step::Hold("no".into()),
+            ),
+        ];
+        for (name, situation, step) in cases {
+            assert_eq!(decide(&situation), step, "{name}");
+        }
+    }
+
+    prop_compose! {
+        fn any_verification()(objects in "[ab]", gates in "[gh]", verdict in prop::sample::select(vec![Verdict::Passed, Verdict::Failed, Verdict::Void])) -> Verification {
+            mk_verification(&objects, &gates, verdict)
+        }
+    }
+
+    proptest! {
+        /// The safety rule: whatever was observed, only what ran and passed exactly the present gates is promoted.
+        #[test]
+        fn the_unverified_is_never_promoted(
+            desired in "[ab]", synced in prop::option::of("[ab]"), differs: bool, prunes: bool, self_heal: bool,
+            health in prop::sample::select(vec![Health::Healthy, Health::Progressing("p".into()), Health::Failed("f".into())]),
+            last in prop::option::of(any_verification()), gates in "[gh]", backing_off: bool,
+            due in prop::sample::select(vec![Due::Yes, Due::No, Due::Refused("r".into())]),
+        ) {
+            let candidate = Candidate { name: "up", gates: &gates, last: last.as_ref(), backing_off, due: due.clone() };
+            let situation = Situation { desired: &desired, synced: synced.as_deref(), differs, prunes, self_heal, health, promotions: vec![candidate] };
+            match decide(&situation) {
+                Step::Promote(_) => {
+                    let last = last.expect("a promotion needs a verification");
+                    prop_assert_eq!(last.verdict, Verdict::Passed);
+                    prop_assert_eq!(Some(last.key.objects.as_str()), synced.as_deref());
+                    prop_assert_eq!(last.key.gates, gates);
+                    prop_assert_eq!(due, Due::Yes);
+                }
+                Step::Verify(_) => {
+                    prop_assert_eq!(situation.synced, Some(situation.desired));
+                    prop_assert_eq!(&situation.health, &Health::Healthy);
+                    prop_assert!(!differs);
+                }
+                Step::Prune => prop_assert_eq!(&situation.health, &Health::Healthy),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! The report of a load check: live progress, the end-of-test summary, JSON.

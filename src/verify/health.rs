@@ -1,0 +1,114 @@
+//! Health: the rollout of a whole environment in one word and one reason.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use manifest::ObjectId;
+use serde_json::Value;
+
+use super::pods::Trouble;
+use super::rollout::{Progress, progress};
+
+/// How the rollout of an environment is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Everything is what was asked for.
+    Healthy,
+    /// On the way; the text says what is missing.
+    Progressing(String),
+    /// Something will not get there by itself; the text says why.
+    Failed(String),
+}
+
+/// Judges the live objects of an environment.
+///
+/// `troubles` are the pods' own reasons, by the workload they belong to. `waited` is how long ago the last sync
+/// was complete, `limit` how long a rollout may take.
+#[must_use]
+pub fn judge<'a>(
+    objects: impl IntoIterator<Item = (&'a ObjectId, Option<&'a Value>)>,
+    troubles: &BTreeMap<ObjectId, Trouble>,
+    waited: Duration,
+    limit: Duration,
+) -> Health {
+    let mut waiting = Vec::new();
+    for (id, live) in objects {
+        let why = match live.map(progress) {
+            Some(Progress::Current) => continue,
+            Some(Progress::Failed(why)) => return Health::Failed(with_trouble(id, &why, troubles.get(id))),
+            Some(Progress::InProgress(why)) => why,
+            Some(Progress::Terminating) => "is being deleted".to_owned(),
+            None => "does not exist yet".to_owned(),
+        };
+        let trouble = troubles.get(id);
+        let text = with_trouble(id, &why, trouble);
+        if trouble.is_some_and(|trouble| trouble.lasting) {
+            return Health::Failed(text);
+        }
+        waiting.push(text);
+    }
+    if waiting.is_empty() {
+        return Health::Healthy;
+    }
+    let text = waiting.join("; ");
+    if waited > limit {
+        return Health::Failed(format!("not healthy after {} s: {text}", limit.as_secs()));
+    }
+    Health::Progressing(text)
+}
+
+fn with_trouble(id: &ObjectId, why: &str, trouble: Option<&Trouble>) -> String {
+    match trouble {
+        Some(trouble) => format!("{id}: {trouble}"),
+        None => format!("{id}: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn mk_id() -> ObjectId {
+        ObjectId {
+            group: "apps".into(),
+            kind: "Deployment".into(),
+            namespace: "shop".into(),
+            name: "web".into(),
+        }
+    }
+
+    fn mk_trouble(lasting: bool) -> BTreeMap<ObjectId, Trouble> {
+        let trouble = Trouble {
+            pod: "web-1".into(),
+            container: None,
+            reason: "ImagePullBackOff".into(),
+            message: "not found".into(),
+            lasting,
+        };
+        BTreeMap::from([(mk_id(), trouble)])
+    }
+
+    #[test]
+    fn the_pods_reason_is_told_and_a_lasting_one_ends_the_wait() {
+        let id = mk_id();
+        let live = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 1}, "spec": {"replicas": 1},
+            "status": {"observedGeneration": 1}});
+        let (now, limit) = (Duration::ZERO, Duration::from_secs(60));
+        let one = || [(&id, Some(&live))];
+        let failed =
+            Health::Failed("Deployment.apps shop/web: ImagePullBackOff: pod web-1: not found".into());
+        assert_eq!(judge(one(), &mk_trouble(true), now, limit), failed);
+        assert!(
+            matches!(judge(one(), &mk_trouble(false), now, limit), Health::Progressing(text) if text.contains("ImagePullBackOff"))
+        );
+        assert!(
+            matches!(judge(one(), &BTreeMap::new(), now, limit), Health::Progressing(text) if text.contains("0 of 1 replicas updated"))
+        );
+        assert!(
+            matches!(judge(one(), &BTreeMap::new(), Duration::from_secs(61), limit), Health::Failed(text) if text.contains("after 60 s"))
+        );
+        assert_eq!(judge([], &BTreeMap::new(), now, limit), Health::Healthy);
+    }
+}

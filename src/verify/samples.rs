@@ -1,0 +1,635 @@
+//! Samples: what a load check measured, as compact distributions by kind of request.
+//!
+//! Each thread of the generator has samples of its own, and they are merged without a lock. Nothing here grows with
+//! the length of a run, except up to the fixed size of a [`Trend`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::proportion::{Block, Watch};
+use super::trend::Trend;
+use crate::config::load_check::metric::Metric;
+use crate::config::load_check::plan::Plan;
+use crate::config::load_check::threshold::{Method, Selection};
+
+/// Everything that a load check measured.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Samples {
+    /// Requests by what tells them apart.
+    pub requests: BTreeMap<SeriesKey, Series>,
+    /// Checks by scenario and index of [`Plan::checks`].
+    pub checks: BTreeMap<(u16, u16), CheckCount>,
+    /// Iterations by index of [`Plan::scenarios`].
+    pub iterations: Vec<Iterations>,
+    /// For each index of [`Plan::rules`], how many of how many requests broke it, by second; empty where the rule
+    /// does not bound a share.
+    pub broken: Vec<Vec<Block>>,
+    /// Bytes written to sockets.
+    pub data_sent: u64,
+    /// Bytes read from sockets.
+    pub data_received: u64,
+    /// How late, in milliseconds, the generator did what it had to do at a set time.
+    pub lag: Trend,
+    /// Virtual users over time.
+    pub vus: Gauge,
+    /// How long the check ran.
+    pub elapsed: Duration,
+    /// Why it ended.
+    pub ended: Ended,
+}
+
+/// What tells requests apart; every tag follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesKey {
+    /// Index of [`Plan::scenarios`].
+    pub scenario: u16,
+    /// Index of [`Plan::requests`].
+    pub request: u16,
+    /// The status of the answer; 0 without one.
+    pub status: u16,
+    /// Why there is no usable answer.
+    pub error: Option<ErrorKind>,
+    /// Whether the answer was a redirect that was followed: such a request is counted, and its time is part of the
+    /// last one's.
+    pub hop: bool,
+    /// Whether the status is an expected one.
+    pub expected: bool,
+    /// How it was spoken.
+    pub protocol: Protocol,
+}
+
+/// Why a request has no usable answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorKind {
+    /// The answer did not come, or did not end, in time.
+    Timeout,
+    /// The connection was not accepted in time.
+    ConnectTimeout,
+    /// Nobody listens at the address.
+    Refused,
+    /// No connection for another reason.
+    Connect,
+    /// The other side reset the connection.
+    Reset,
+    /// The other side closed the connection before the answer ended.
+    Closed,
+    /// The TLS handshake failed.
+    Tls,
+    /// The answer is not HTTP.
+    Protocol,
+    /// A body that a check reads is larger than is kept.
+    TooLarge,
+    /// A redirect leads away from the target, or nowhere.
+    Redirect,
+    /// The check ended before the answer did.
+    Interrupted,
+}
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Protocol {
+    /// HTTP/1.0 or 1.1.
+    #[default]
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// The parts of a request's time, as k6 divides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timings {
+    /// Before the request could be sent: connecting and the TLS handshake.
+    pub blocked: Duration,
+    /// The TCP connect; zero on a connection that was open.
+    pub connecting: Duration,
+    /// The TLS handshake; zero on a connection that was open.
+    pub tls_handshaking: Duration,
+    /// Writing the request.
+    pub sending: Duration,
+    /// From then to the first byte of the answer, or to the error.
+    pub waiting: Duration,
+    /// From then to the end of the answer.
+    pub receiving: Duration,
+}
+
+/// Requests that nothing tells apart.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Series {
+    /// How many.
+    pub count: u64,
+    /// Their times in milliseconds, in the order of [`TIMED`].
+    pub times: [Trend; TIMED.len()],
+    /// The rules that bound a share of them.
+    watches: Vec<Watch>,
+}
+
+/// The metrics of a request's time.
+pub const TIMED: [Metric; 7] = [
+    Metric::HttpReqDuration,
+    Metric::HttpReqBlocked,
+    Metric::HttpReqConnecting,
+    Metric::HttpReqTlsHandshaking,
+    Metric::HttpReqSending,
+    Metric::HttpReqWaiting,
+    Metric::HttpReqReceiving,
+];
+
+/// How often a check held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CheckCount {
+    /// It held.
+    pub passes: u64,
+    /// It did not.
+    pub fails: u64,
+}
+
+/// The iterations of a scenario.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Iterations {
+    /// Done to their end.
+    pub complete: u64,
+    /// Cut off at the end of the check.
+    pub interrupted: u64,
+    /// Due, with no virtual user free.
+    pub dropped: u64,
+    /// How long complete ones took, in milliseconds.
+    pub duration: Trend,
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gauge {
+    /// The last value.
+    pub last: u32,
+    /// The lowest; `None` before the first value.
+    pub min: Option<u32>,
+    /// The highest.
+    pub max: u32,
+    /// Virtual users that were made ready.
+    pub ready: u32,
+}
+
+/// Why a load check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ended {
+    /// It was over.
+    #[default]
+    Completed,
+    /// Somebody cancelled it.
+    Interrupted,
+    /// The rule of that index of [`Plan::rules`] was crossed and says to stop.
+    Aborted(usize),
+}
+
+// === impl Samples: recording ===
+
+impl Samples {
+    /// No samples of `plan` yet.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            iterations: vec![Iterations::default(); plan.scenarios.len()],
+            broken: vec![Vec::new(); plan.rules.len()],
+            ..Self::default()
+        }
+    }
+
+    /// Notes a request that was sent at `at` after the start of the check. `timings` is `None` when nothing could be
+    /// written: there is no time to speak of then, and zero would be a flattering one.
+    pub fn add_request(&mut self, plan: &Plan, key: SeriesKey, at: Duration, timings: Option<Timings>) {
+        let series = self.requests.entry(key).or_insert_with(|| Series::new(plan, key));
+        series.count += 1;
+        if key.hop {
+            return;
+        }
+        let values = timings.map(|timings| timings.millis());
+        if let Some(values) = values {
+            series
+                .times
+                .iter_mut()
+                .zip(values)
+                .for_each(|(trend, value)| trend.add(value));
+        }
+        let failed = key.failed();
+        for watch in &series.watches {
+            Block::note(&mut self.broken[watch.rule], at, watch.broken_by(failed, values));
+        }
+    }
+
+    /// Notes whether a check held.
+    pub fn add_check(&mut self, plan: &Plan, scenario: u16, check: u16, at: Duration, held: bool) {
+        let count = self.checks.entry((scenario, check)).or_default();
+        if held {
+            count.passes += 1;
+        } else {
+            count.fails += 1;
+        }
+        for watch in Watch::of_check(plan, scenario, check) {
+            Block::note(&mut self.broken[watch.rule], at, !held);
+        }
+    }
+
+    /// Notes an iteration that nobody was free to run: its requests count as slower than every bound.
+    pub fn add_dropped(&mut self, plan: &Plan, scenario: u16, at: Duration) {
+        self.iterations[usize::from(scenario)].dropped += 1;
+        for watch in Watch::of_dropped(plan, scenario) {
+            Block::note(&mut self.broken[watch.rule], at, true);
+        }
+    }
+
+    /// Adds what another thread measured at the same time.
+    pub fn merge(&mut self, other: Self) {
+        self.merge_after(other, Duration::ZERO);
+    }
+
+    /// Adds what a repetition of the check measured afterwards.
+    pub fn extend(&mut self, later: Self) {
+        let before = self.elapsed;
+        self.elapsed += later.elapsed;
+        self.ended = later.ended;
+        self.merge_after(later, before);
+    }
+
+    fn merge_after(&mut self, other: Self, after: Duration) {
+        let Self {
+            requests,
+            checks,
+            iterations,
+            broken,
+            data_sent,
+            data_received,
+            lag,
+            vus,
+            ..
+        } = other;
+        for (key, series) in requests {
+            self.requests.entry(key).or_default().merge(series);
+        }
+        for (key, count) in checks {
+            let sum = self.checks.entry(key).or_default();
+            sum.passes += count.passes;
+            sum.fails += count.fails;
+        }
+        self.iterations
+            .resize(self.iterations.len().max(iterations.len()), Iterations::default());
+        self.iterations
+            .iter_mut()
+            .zip(iterations)
+            .for_each(|(sum, other)| sum.merge(other));
+        self.broken
+            .resize(self.broken.len().max(broken.len()), Vec::new());
+        self.broken
+            .iter_mut()
+            .zip(broken)
+            .for_each(|(sum, other)| Block::merge(sum, &other, after));
+        self.data_sent += data_sent;
+        self.data_received += data_received;
+        self.lag.merge(lag);
+        self.vus.merge(vus);
+    }
+}
+
+// === impl Samples: figures ===
+
+impl Samples {
+    /// Requests, each hop of a redirect counted.
+    #[must_use]
+    pub fn request_count(&self) -> u64 {
+        self.requests.values().map(|series| series.count).sum()
+    }
+
+    /// Failed requests and all requests, hops left out.
+    #[must_use]
+    pub fn failures(&self) -> (u64, u64) {
+        let ends = self.requests.iter().filter(|(key, _)| !key.hop);
+        ends.fold((0, 0), |(failed, all), (key, series)| {
+            (
+                failed + if key.failed() { series.count } else { 0 },
+                all + series.count,
+            )
+        })
+    }
+
+    /// How often each check of `plan` held.
+    #[must_use]
+    pub fn check_counts(&self, plan: &Plan) -> Vec<CheckCount> {
+        let mut counts = vec![CheckCount::default(); plan.checks.len()];
+        for ((_, check), count) in &self.checks {
+            counts[usize::from(*check)].passes += count.passes;
+            counts[usize::from(*check)].fails += count.fails;
+        }
+        counts
+    }
+
+    /// The distribution of a metric that has one, over all samples that `selection` matches.
+    #[must_use]
+    pub fn trend(&self, plan: &Plan, selection: &Selection) -> Trend {
+        let mut merged = Trend::default();
+        if selection.metric == Metric::IterationDuration {
+            for (_, iterations) in self.scenarios(plan, selection) {
+                merged.merge(iterations.duration.clone());
+            }
+        }
+        if let Some(index) = TIMED.iter().position(|metric| *metric == selection.metric) {
+            for (_, series) in self.series(plan, selection) {
+                merged.merge(series.times[index].clone());
+            }
+        }
+        merged
+    }
+
+    /// The figure that a threshold compares; `None` where there is no sample to take it of.
+    #[must_use]
+    pub fn figure(&self, plan: &Plan, selection: &Selection, method: Method) -> Option<f64> {
+        match method {
+            Method::Count => self.count(plan, selection).map(|count| count as f64),
+            Method::Rate => match selection.metric {
+                Metric::HttpReqFailed | Metric::Checks => self.share(plan, selection),
+                _ => {
+                    let seconds = self.elapsed.as_secs_f64();
+                    let count = self.count(plan, selection)? as f64;
+                    (seconds > 0.0).then(|| count / seconds)
+                }
+            },
+            Method::Value => self.vus.min.map(|_| match selection.metric {
+                Metric::VusMax => f64::from(self.vus.ready),
+                _ => f64::from(self.vus.last),
+            }),
+            Method::Avg => self.trend(plan, selection).avg(),
+            Method::Min => self.trend(plan, selection).min(),
+            Method::Max => self.trend(plan, selection).max(),
+            Method::Med => self.trend(plan, selection).percentile(50.0),
+            Method::P(rank) => self.trend(plan, selection).percentile(rank),
+        }
+    }
+
+    /// A counter's sum; a counter that nothing matches is zero, which is known.
+    fn count(&self, plan: &Plan, selection: &Selection) -> Option<u64> {
+        let scenarios = || self.scenarios(plan, selection);
+        match selection.metric {
+            Metric::HttpReqs => Some(
+                self.matching(plan, selection)
+                    .map(|(_, series)| series.count)
+                    .sum(),
+            ),
+            Metric::Iterations => Some(scenarios().map(|(_, iterations)| iterations.complete).sum()),
+            Metric::DroppedIterations => Some(scenarios().map(|(_, iterations)| iterations.dropped).sum()),
+            Metric::DataSent => Some(self.data_sent),
+            Metric::DataReceived => Some(self.data_received),
+            _ => None,
+        }
+    }
+
+    fn share(&self, plan: &Plan, selection: &Selection) -> Option<f64> {
+        let (part, all) = if selection.metric == Metric::Checks {
+            let matching = self
+                .checks
+                .iter()
+                .filter(|((scenario, check), _)| check_matches(plan, *scenario, *check, &selection.tags));
+            matching.fold((0, 0), |(part, all), (_, count)| {
+                (part + count.passes, all + count.passes + count.fails)
+            })
+        } else {
+            self.series(plan, selection)
+                .fold((0, 0), |(part, all), (key, series)| {
+                    (
+                        part + if key.failed() { series.count } else { 0 },
+                        all + series.count,
+                    )
+                })
+        };
+        (all > 0).then(|| part as f64 / all as f64)
+    }
+
+    fn matching<'a>(
+        &'a self,
+        plan: &'a Plan,
+        selection: &'a Selection,
+    ) -> impl Iterator<Item = (&'a SeriesKey, &'a Series)> {
+        self.requests
+            .iter()
+            .filter(|(key, _)| key.matches(plan, &selection.tags))
+    }
+
+    /// The matching requests, hops left out.
+    fn series<'a>(
+        &'a self,
+        plan: &'a Plan,
+        selection: &'a Selection,
+    ) -> impl Iterator<Item = (&'a SeriesKey, &'a Series)> {
+        self.matching(plan, selection).filter(|(key, _)| !key.hop)
+    }
+
+    fn scenarios<'a>(
+        &'a self,
+        plan: &'a Plan,
+        selection: &'a Selection,
+    ) -> impl Iterator<Item = (usize, &'a Iterations)> {
+        let of_scenario = |scenario: usize| scenario_matches(plan, scenario, &selection.tags);
+        self.iterations
+            .iter()
+            .enumerate()
+            .filter(move |(scenario, _)| of_scenario(*scenario))
+    }
+}
+
+/// Whether a scenario has all of `tags`.
+pub(super) fn scenario_matches(plan: &Plan, scenario: usize, tags: &[(String, String)]) -> bool {
+    tags.iter()
+        .all(|(tag, value)| tag == "scenario" && plan.scenarios[scenario].name == *value)
+}
+
+/// Whether a check has all of `tags`.
+pub(super) fn check_matches(plan: &Plan, scenario: u16, check: u16, tags: &[(String, String)]) -> bool {
+    tags.iter().all(|(tag, value)| match tag.as_str() {
+        "check" => plan.checks[usize::from(check)] == *value,
+        "scenario" => plan.scenarios[usize::from(scenario)].name == *value,
+        _ => false,
+    })
+}
+
+// === impl SeriesKey ===
+
+impl SeriesKey {
+    /// Whether the request counts as failed: no usable answer, or an unexpected status.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.error.is_some() || !self.expected
+    }
+
+    /// Whether it has all of `tags`.
+    #[must_use]
+    pub fn matches(&self, plan: &Plan, tags: &[(String, String)]) -> bool {
+        tags.iter().all(|(tag, value)| self.has_tag(plan, tag, value))
+    }
+
+    fn has_tag(&self, plan: &Plan, tag: &str, value: &str) -> bool {
+        let request = &plan.requests[usize::from(self.request)];
+        match tag {
+            "name" => request.name == value,
+            "method" => request.method == value,
+            "scenario" => plan.scenarios[usize::from(self.scenario)].name == value,
+            "status" => value.parse() == Ok(self.status),
+            "expected_response" => value == if self.failed() { "false" } else { "true" },
+            "error_code" => self.error_code().is_some_and(|code| value.parse() == Ok(code)),
+            "proto" => value == self.protocol.name(),
+            _ => false,
+        }
+    }
+
+    /// The number by which k6 names the failure.
+    fn error_code(&self) -> Option<u16> {
+        match self.error {
+            Some(error) => Some(error.code()),
+            None => (self.status >= 400).then_some(1000 + self.status),
+        }
+    }
+}
+
+// === impl ErrorKind ===
+
+impl ErrorKind {
+    /// The number by which k6 names it, where it has one.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Timeout => 1050,
+            Self::Connect => 1210,
+            Self::ConnectTimeout => 1211,
+            Self::Refused => 1212,
+            Self::Reset => 1220,
+            Self::Tls => 1300,
+            Self::Closed | Self::Protocol | Self::TooLarge | Self::Redirect | Self::Interrupted => 1000,
+        }
+    }
+
+    /// What happened, as it follows on a number of requests.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Timeout => "not answered in time",
+            Self::ConnectTimeout => "not connected in time",
+            Self::Refused => "connection refused",
+            Self::Connect => "no connection",
+            Self::Reset => "connection reset",
+            Self::Closed => "connection closed before the answer ended",
+            Self::Tls => "TLS handshake failed",
+            Self::Protocol => "the answer is not HTTP",
+            Self::TooLarge => "the body is larger than a check can read",
+            Self::Redirect => "redirected away from the target",
+            Self::Interrupted => "not answered before the check ended",
+        }
+    }
+}
+
+impl Protocol {
+    /// The value of the tag `proto`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2.0",
+        }
+    }
+}
+
+// === impl Timings ===
+
+impl Timings {
+    /// Sending, waiting and receiving: `http_req_duration`.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.sending + self.waiting + self.receiving
+    }
+
+    /// Adds the time of a redirect that was followed before.
+    #[must_use]
+    pub fn after(self, hop: Self) -> Self {
+        Self {
+            blocked: self.blocked + hop.blocked,
+            connecting: self.connecting + hop.connecting,
+            tls_handshaking: self.tls_handshaking + hop.tls_handshaking,
+            sending: self.sending + hop.sending,
+            waiting: self.waiting + hop.waiting,
+            receiving: self.receiving + hop.receiving,
+        }
+    }
+
+    /// Milliseconds in the order of [`TIMED`].
+    fn millis(&self) -> [f64; TIMED.len()] {
+        [
+            self.duration(),
+            self.blocked,
+            self.connecting,
+            self.tls_handshaking,
+            self.sending,
+            self.waiting,
+            self.receiving,
+        ]
+        .map(millis)
+    }
+}
+
+/// A duration in milliseconds, the unit of every trend.
+#[must_use]
+pub fn millis(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e6
+}
+
+// === impl parts ===
+
+impl Series {
+    fn new(plan: &Plan, key: SeriesKey) -> Self {
+        Self {
+            watches: Watch::of_request(plan, key),
+            ..Self::default()
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        let Self {
+            count,
+            times,
+            watches,
+        } = other;
+        self.count += count;
+        self.times
+            .iter_mut()
+            .zip(times)
+            .for_each(|(trend, other)| trend.merge(other));
+        self.watches = watches;
+    }
+}
+
+impl Iterations {
+    fn merge(&mut self, other: Self) {
+        let Self {
+            complete,
+            interrupted,
+            dropped,
+            duration,
+        } = other;
+        self.complete += complete;
+        self.interrupted += interrupted;
+        self.dropped += dropped;
+        self.duration.merge(duration);
+    }
+}
+
+impl Gauge {
+    /// Notes how many virtual users there are, of how many made ready.
+    pub fn note(&mut self, value: u32, ready: u32) {
+        self.last = value;
+        self.min = Some(self.min.map_or(value, |min| min.min(value)));
+        self.max = self.max.max(value);
+        self.ready = self.ready.max(ready);
+    }
+
+    fn merge(&mut self, later: Self) {
+        let Some(min) = later.min else { return };
+        self.min = Some(self.min.map_or(min, |old| old.min(min)));
+        self.last = later.last;
+        self.max = self.max.max(later.max);
+        self.ready = self.ready.max(later.ready);
+    }
+}

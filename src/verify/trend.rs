@@ -1,0 +1,281 @@
+//! Trend: the distribution of a measured number. Exact while it is small, and of bounded memory when it is not.
+
+use std::collections::BTreeMap;
+
+use super::stats;
+
+/// Values, in any unit; durations are in milliseconds.
+///
+/// Up to [`Trend::EXACT`] values are kept as they are. Beyond that they are counted in buckets that are 1/2048 of
+/// an octave wide, so that a percentile is wrong by at most 0.025 %, and memory no longer grows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Trend {
+    /// Values that are exactly zero: reused connections have many.
+    zeros: u64,
+    exact: Vec<f64>,
+    buckets: BTreeMap<u32, u64>,
+    count: u64,
+    sum: f64,
+    range: Option<(f64, f64)>,
+}
+
+/// What a summary says of a trend.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrendSummary {
+    /// The mean.
+    pub avg: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The median.
+    pub med: f64,
+    /// The largest.
+    pub max: f64,
+    /// The 90th percentile.
+    pub p90: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+}
+
+/// Sorted values with their multiplicity, from which percentiles are read.
+struct Ranked {
+    steps: Vec<(f64, u64)>,
+    count: u64,
+}
+
+/// How many low bits of a double are dropped to name its bucket: 52 of the mantissa, less 11 that stay.
+const DROPPED_BITS: u32 = 41;
+
+// === impl Trend ===
+
+impl Trend {
+    /// Values that are kept exactly.
+    pub const EXACT: usize = 1 << 17;
+
+    /// Adds a value. What is not a finite number is left out.
+    pub fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        self.note(value, value, value, 1);
+        if value == 0.0 {
+            self.zeros += 1;
+        } else if self.buckets.is_empty() {
+            self.exact.push(value);
+            self.bound();
+        } else {
+            *self.buckets.entry(bucket(value)).or_default() += 1;
+        }
+    }
+
+    /// Adds everything that `other` has.
+    pub fn merge(&mut self, other: Self) {
+        let Self {
+            zeros,
+            exact,
+            buckets,
+            count,
+            sum,
+            range,
+        } = other;
+        let Some((min, max)) = range else { return };
+        self.note(sum, min, max, count);
+        self.zeros += zeros;
+        for (bucket, count) in buckets {
+            *self.buckets.entry(bucket).or_default() += count;
+        }
+        self.exact.extend(exact);
+        self.bound();
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The mean, if there is a value.
+    #[must_use]
+    pub fn avg(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / self.count as f64)
+    }
+
+    /// The smallest value.
+    #[must_use]
+    pub fn min(&self) -> Option<f64> {
+        self.range.map(|(min, _)| min)
+    }
+
+    /// The largest value.
+    #[must_use]
+    pub fn max(&self) -> Option<f64> {
+        self.range.map(|(_, max)| max)
+    }
+
+    /// The percentile `rank` (0 to 100), if there is a value.
+    #[must_use]
+    pub fn percentile(&self, rank: f64) -> Option<f64> {
+        self.ranked().percentile(rank)
+    }
+
+    /// What a summary says of it, if there is a value.
+    #[must_use]
+    pub fn summary(&self) -> Option<TrendSummary> {
+        let ranked = self.ranked();
+        Some(TrendSummary {
+            avg: self.avg()?,
+            min: self.min()?,
+            med: ranked.percentile(50.0)?,
+            max: self.max()?,
+            p90: ranked.percentile(90.0)?,
+            p95: ranked.percentile(95.0)?,
+        })
+    }
+
+    fn note(&mut self, sum: f64, min: f64, max: f64, count: u64) {
+        self.count += count;
+        self.sum += sum;
+        self.range = Some(
+            self.range
+                .map_or((min, max), |(low, high)| (low.min(min), high.max(max))),
+        );
+    }
+
+    /// Goes over to buckets when there are too many values to keep, and stays there.
+    fn bound(&mut self) {
+        if self.exact.len() <= Self::EXACT && self.buckets.is_empty() {
+            return;
+        }
+        for value in std::mem::take(&mut self.exact) {
+            *self.buckets.entry(bucket(value)).or_default() += 1;
+        }
+    }
+
+    fn ranked(&self) -> Ranked {
+        let mut steps: Vec<(f64, u64)> = self.exact.iter().map(|value| (*value, 1)).collect();
+        let (min, max) = self.range.unwrap_or_default();
+        // A bucket's middle can lie outside of what was seen.
+        steps.extend(
+            self.buckets
+                .iter()
+                .map(|(bucket, count)| (middle(*bucket).clamp(min, max), *count)),
+        );
+        if self.zeros > 0 {
+            steps.push((0.0, self.zeros));
+        }
+        steps.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
+        Ranked {
+            steps,
+            count: self.count,
+        }
+    }
+}
+
+/// The bucket of a value, so that buckets stand in the order of their values: the upper bits of a double, with
+/// negative numbers turned round.
+fn bucket(value: f64) -> u32 {
+    let bits = value.to_bits();
+    let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+    (ordered >> DROPPED_BITS) as u32
+}
+
+/// The value in the middle of a bucket.
+fn middle(bucket: u32) -> f64 {
+    let ordered = u64::from(bucket) << DROPPED_BITS | 1 << (DROPPED_BITS - 1);
+    f64::from_bits(if ordered >> 63 == 1 {
+        ordered & !(1 << 63)
+    } else {
+        !ordered
+    })
+}
+
+// === impl Ranked ===
+
+impl Ranked {
+    fn percentile(&self, rank: f64) -> Option<f64> {
+        let last = usize::try_from(self.count.checked_sub(1)?).unwrap_or(usize::MAX);
+        let (below, above, fraction) = stats::position(last, rank);
+        Some(stats::between(
+            self.value_at(below)?,
+            self.value_at(above)?,
+            fraction,
+        ))
+    }
+
+    fn value_at(&self, index: usize) -> Option<f64> {
+        if self.steps.len() as u64 == self.count {
+            return self.steps.get(index).map(|(value, _)| *value);
+        }
+        let mut seen = 0;
+        self.steps
+            .iter()
+            .find(|(_, count)| {
+                seen += count;
+                seen > index as u64
+            })
+            .map(|(value, _)| *value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mk_trend(values: &[f64]) -> Trend {
+        let mut trend = Trend::default();
+        values.iter().for_each(|value| trend.add(*value));
+        trend
+    }
+
+    #[test]
+    fn nothing_has_no_figures() {
+        let trend = Trend::default();
+        assert_eq!(
+            (trend.avg(), trend.min(), trend.max(), trend.percentile(90.0)),
+            (None, None, None, None)
+        );
+        assert_eq!(trend.summary(), None);
+    }
+
+    #[test]
+    fn a_large_trend_stays_small_and_close() {
+        let mut large = Trend::default();
+        for i in 1..=4 * Trend::EXACT {
+            large.add(i as f64);
+        }
+        assert!(large.buckets.len() < 50_000 && large.exact.is_empty());
+        assert_eq!(large.count(), 4 * Trend::EXACT as u64);
+        for rank in [1.0, 50.0, 90.0, 99.0, 99.9] {
+            let want = rank / 100.0 * (4 * Trend::EXACT - 1) as f64 + 1.0;
+            let found = large.percentile(rank).unwrap();
+            assert!(
+                (found / want - 1.0).abs() < 0.000_25,
+                "p({rank}): {found}, want {want}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_adding(
+            a in proptest::collection::vec(prop_oneof![Just(0.0), -1e3_f64..1e6], 0..60),
+            b in proptest::collection::vec(prop_oneof![Just(0.0), -1e3_f64..1e6], 0..60),
+            rank in 0.0_f64..=100.0,
+        ) {
+            let mut merged = mk_trend(&a);
+            merged.merge(mk_trend(&b));
+            let mut all = [a, b].concat();
+            all.sort_by(f64::total_cmp);
+            prop_assert_eq!(merged.percentile(rank), stats::percentile(&all, rank));
+            prop_assert_eq!(merged.count(), all.len() as u64);
+            prop_assert_eq!(merged.min(), all.first().copied());
+            prop_assert_eq!(merged.max(), all.last().copied());
+        }
+
+        #[test]
+        fn buckets_are_ordered_and_narrow(a in -1e9_f64..1e9, b in -1e9_f64..1e9) {
+            prop_assert_eq!(a < b && bucket(a) > bucket(b), false);
+            prop_assert!((middle(bucket(a)) - a).abs() <= a.abs() / 4096.0 + f64::MIN_POSITIVE);
+        }
+    }
+}

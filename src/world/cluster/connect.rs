@@ -1,0 +1,216 @@
+//! Connection: from an environment's cluster reference to a client.
+//!
+//! Kubeconfig files are only ever read: contexts are chosen in memory, so the file need not be writable and two
+//! environments never fight over a current context.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+use super::Cluster;
+use crate::config::environment::{EnvironmentSpec, Impersonate};
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why no client could be made; nothing has been sent yet.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig cannot be read.
+    #[error("kubeconfig {path} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no kubeconfig at all.
+    #[error(
+        "there is no kubeconfig: neither --kubeconfig nor KUBECONFIG is set, and ~/.kube/config does not exist"
+    )]
+    Missing,
+    /// The kubeconfig is no kubeconfig.
+    #[error("kubeconfig {path} is not valid")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        #[source]
+        source: KubeconfigError,
+    },
+    /// The context is not there.
+    #[error("kubeconfig {path} has no context `{context}`; it has {known}")]
+    NoContext {
+        /// The file or files.
+        path: String,
+        /// What was asked for.
+        context: String,
+        /// What there is.
+        known: String,
+    },
+    /// The context's cluster or user is incomplete.
+    #[error("context `{context}` cannot be used")]
+    Incomplete {
+        /// The context.
+        context: String,
+        /// What is missing.
+        #[source]
+        source: KubeconfigError,
+    },
+    /// gitsync does not run in a cluster.
+    #[error("inCluster is set, but this process does not run in a pod with a ServiceAccount")]
+    NotInCluster(#[source] kube::config::InClusterError),
+    /// The client cannot be built, for example because of a certificate.
+    #[error("no client can be made for {name}")]
+    Client {
+        /// The context.
+        name: String,
+        /// What the client says.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// Makes a client for an environment. Nothing is sent to the cluster.
+///
+/// `kubeconfig` is what `--kubeconfig` says; without it, `KUBECONFIG` (a list) and `~/.kube/config` are read, as
+/// kubectl does. `base` is the directory that a relative `spec.cluster.kubeconfig` starts from.
+///
+/// # Errors
+///
+/// When the kubeconfig, the context or its credentials cannot be used.
+pub async fn connect(spec: &EnvironmentSpec, kubeconfig: Option<&Path>) -> Result<Cluster, ConnectError> {
+    let (name, mut config) = if spec.cluster.in_cluster {
+        (
+            "in-cluster".to_owned(),
+            Config::incluster().map_err(ConnectError::NotInCluster)?,
+        )
+    } else {
+        let own = spec.cluster.kubeconfig.as_deref().map(Path::new);
+        from_kubeconfig(own.or(kubeconfig), spec.cluster.context.as_deref()).await?
+    };
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    if let Some(Impersonate { service_account }) = &spec.impersonate {
+        let account = service_account.replacen('/', ":", 1);
+        config.auth_info.impersonate = Some(format!("system:serviceaccount:{account}"));
+    }
+    let default_namespace = config.default_namespace.clone();
+    let client = Client::try_from(config).map_err(|source| ConnectError::Client {
+        name: name.clone(),
+        source: Box::new(source),
+    })?;
+    Ok(Cluster::new(client, name, default_namespace))
+}
+
+async fn from_kubeconfig(
+    path: Option<&Path>,
+    context: Option<&str>,
+) -> Result<(String, Config), ConnectError> {
+    let (shown, file) = read(path)?;
+    let context = context
+        .map(str::to_owned)
+        .or_else(|| file.current_context.clone())
+        .unwrap_or_default();
+    if !file.contexts.iter().any(|known| known.name == context) {
+        let known: Vec<&str> = file.contexts.iter().map(|known| known.name.as_str()).collect();
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        return Err(ConnectError::NoContext {
+            path: shown,
+            context,
+            known,
+        });
+    }
+    let options = KubeConfigOptions {
+        context: Some(context.clone()),
+        ..KubeConfigOptions::default()
+    };
+    let config = Config::from_custom_kubeconfig(file, &options)
+        .await
+        .map_err(|source| ConnectError::Incomplete {
+            context: context.clone(),
+            source,
+        })?;
+    Ok((context, config))
+}
+
+/// Reads the kubeconfig, and says which file or files it was.
+fn read(path: Option<&Path>) -> Result<(String, Kubeconfig), ConnectError> {
+    let paths = kubeconfig_paths(path);
+    let mut merged: Option<Kubeconfig> = None;
+    for path in &paths {
+        let next = read_one(path)?;
+        merged = Some(match merged {
+            Some(before) => before.merge(next).map_err(|source| ConnectError::Invalid {
+                path: path.clone(),
+                source,
+            })?,
+            None => next,
+        });
+    }
+    let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    merged
+        .map(|file| (shown.join(", "), file))
+        .ok_or(ConnectError::Missing)
+}
+
+/// The kubeconfig files that are read, in order: the one asked for, or `KUBECONFIG`'s, or `~/.kube/config`.
+#[must_use]
+pub fn kubeconfig_paths(path: Option<&Path>) -> Vec<PathBuf> {
+    if let Some(path) = path {
+        return vec![path.to_owned()];
+    }
+    if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
+        // As kubectl does, files of the list that do not exist are passed over.
+        return std::env::split_paths(&list)
+            .filter(|path| !path.as_os_str().is_empty() && path.exists())
+            .collect();
+    }
+    let home = std::env::home_dir().map(|home| home.join(".kube/config"));
+    home.into_iter().filter(|path| path.exists()).collect()
+}
+
+fn read_one(path: &Path) -> Result<Kubeconfig, ConnectError> {
+    Kubeconfig::read_from(path).map_err(|error| match error {
+        KubeconfigError::ReadConfig(source, _) => ConnectError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
+        source => ConnectError::Invalid {
+            path: path.to_owned(),
+            source,
+        },
+    })
+}
+
+// === impl ConnectError ===
+
+impl ConnectError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unreadable { path, .. } => format!("check its owner and mode: ls -l {}", path.display()),
+            Self::Missing => "pass --kubeconfig FILE, or set KUBECONFIG".to_owned(),
+            Self::Invalid { path, .. } => format!(
+                "see what kubectl makes of it: kubectl config view --kubeconfig {}",
+                path.display()
+            ),
+            Self::NoContext { .. } => {
+                "set spec.cluster.context to one of them, or add the context: kubectl config get-contexts"
+                    .to_owned()
+            }
+            Self::Incomplete { context, .. } => {
+                format!("see: kubectl config view --minify --context {context}")
+            }
+            Self::NotInCluster(_) => "use spec.cluster.context outside of a cluster".to_owned(),
+            Self::Client { .. } => "check the certificates and keys of the context".to_owned(),
+        }
+    }
+}

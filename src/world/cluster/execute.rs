@@ -1,0 +1,128 @@
+//! Execution: a plan, carried out. It decides nothing; it applies wave by wave and deletes what it is told to.
+
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt as _};
+use kube::api::{DeleteParams, Patch, Preconditions, PropagationPolicy};
+use manifest::Manifest;
+
+use super::error::object_problems;
+use super::observe::{Leftover, Observation, Observed, apply_params};
+use super::{CONCURRENCY, Cluster, ClusterError};
+use crate::apply::Wave;
+use crate::problem::{Problem, Problems};
+
+/// How often a request that may pass by itself is sent.
+const TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+impl Cluster {
+    /// Applies the waves of a plan, one after the other, the objects of a wave side by side.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot be asked, or refuses objects although the dry-run passed. The objects of earlier
+    /// waves stay applied; the next pass continues from there.
+    pub async fn apply(
+        &self,
+        desired: &[Manifest],
+        observation: &Observation,
+        waves: &[Wave],
+    ) -> Result<(), ClusterError> {
+        for wave in waves {
+            let outcomes: Vec<_> = stream::iter(wave)
+                .map(|index| async move { (*index, self.apply_one(&observation.objects[*index]).await) })
+                .buffered(CONCURRENCY)
+                .collect()
+                .await;
+            let mut problems = Problems::default();
+            for (index, outcome) in outcomes {
+                match outcome {
+                    Ok(()) => {}
+                    Err(ClusterError::Api(status)) => {
+                        problems.0.extend(object_problems(
+                            &desired[index],
+                            &observation.objects[index].id,
+                            &status,
+                        ));
+                    }
+                    Err(other) => return Err(other),
+                }
+            }
+            problems.into_result().map_err(ClusterError::Objects)?;
+        }
+        Ok(())
+    }
+
+    async fn apply_one(&self, observed: &Observed) -> Result<(), ClusterError> {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            let outcome = self.try_apply(observed).await;
+            match outcome {
+                Err(error) if attempt < TRIES && worth_another_try(&error) => tokio::time::sleep(pause).await,
+                done => return done,
+            }
+            pause *= 2;
+        }
+        Ok(())
+    }
+
+    async fn try_apply(&self, observed: &Observed) -> Result<(), ClusterError> {
+        let resource = match &observed.resource {
+            Some(resource) => resource.clone(),
+            // Its CRD was applied in an earlier wave, and the server needs a moment to serve it.
+            None => self
+                .resource(&observed.gvk)
+                .await?
+                .ok_or_else(|| not_served_yet(observed))?,
+        };
+        let api = self.api(&resource, &observed.id.namespace);
+        self.request(api.patch(&observed.id.name, &apply_params(), &Patch::Apply(&observed.body)))
+            .await
+            .map(drop)
+    }
+
+    /// Deletes one object that git no longer has, if it is still the one that was judged.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot be asked or refuses. An object that is already gone is no error.
+    pub async fn prune(&self, leftover: &Leftover) -> Result<(), ClusterError> {
+        let text = |field: &str| leftover.live["metadata"][field].as_str().map(str::to_owned);
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            // The same object, unchanged since it was judged: nothing that somebody took over meanwhile.
+            preconditions: Some(Preconditions {
+                uid: text("uid"),
+                resource_version: text("resourceVersion"),
+            }),
+            ..DeleteParams::default()
+        };
+        let api = self.api(&leftover.resource, &leftover.id.namespace);
+        match self.request(api.delete(&leftover.id.name, &params)).await {
+            Err(ClusterError::Api(status)) if status.code == 404 => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// A new namespace, CRD or webhook may need a moment before the objects that depend on it are accepted.
+fn worth_another_try(error: &ClusterError) -> bool {
+    let settling = |message: &str| message.contains("not found") || message.contains("being terminated");
+    match error {
+        ClusterError::Api(status) => {
+            error.is_transient() || (matches!(status.code, 403 | 404 | 409) && settling(&status.message))
+        }
+        ClusterError::Objects(_) => true,
+        _ => error.is_transient(),
+    }
+}
+
+fn not_served_yet(observed: &Observed) -> ClusterError {
+    let message = format!(
+        "the cluster does not serve {} {} yet",
+        observed.gvk.api_version(),
+        observed.gvk.kind
+    );
+    ClusterError::Objects(Problem::new(message).object(&observed.id).into())
+}

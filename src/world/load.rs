@@ -1,1 +1,0 @@
-//! Load: virtual users and their sockets.

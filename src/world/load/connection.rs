@@ -1,0 +1,272 @@
+//! Connection: one keep-alive connection of a virtual user, driven by that user alone.
+//!
+//! It stands on hyper's connection, below its pooling client: a pool would send a request again when a stale
+//! connection swallowed it, and the measurement would not know.
+
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::probe::{Probe, Readings};
+use super::target::Target;
+use crate::verify::samples::{ErrorKind, Protocol};
+
+/// How long a connection may take to be accepted and to shake hands.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// An open connection.
+pub struct Connection {
+    sender: Sender,
+    /// Moves bytes while a request is under way; `None` when the connection has ended.
+    driver: Option<Driver>,
+    /// What passes below HTTP, that is inside TLS.
+    pub readings: Rc<Readings>,
+    /// What passes on the wire.
+    pub wire: Rc<Readings>,
+}
+
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
+
+enum Sender {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+/// How long opening a connection took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Opening {
+    /// The TCP connect.
+    pub connecting: Duration,
+    /// The TLS handshake.
+    pub tls_handshaking: Duration,
+}
+
+/// What became of sending a request.
+pub enum Sent {
+    /// The head of an answer came.
+    Answered(hyper::Response<Incoming>),
+    /// The connection had ended before the request could be written: nothing of it was sent.
+    Unsent(hyper::Request<Full<Bytes>>),
+    /// The request failed.
+    Failed(ErrorKind),
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Opens a connection to one address of the target.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub async fn open(target: &Target, address: SocketAddr) -> Result<(Self, Opening), ErrorKind> {
+        match tokio::time::timeout(CONNECT_LIMIT, Self::open_unbounded(target, address)).await {
+            Ok(result) => result,
+            Err(_) => Err(ErrorKind::ConnectTimeout),
+        }
+    }
+
+    async fn open_unbounded(target: &Target, address: SocketAddr) -> Result<(Self, Opening), ErrorKind> {
+        let start = Instant::now();
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| connect_error(&error))?;
+        let connected = Instant::now();
+        stream.set_nodelay(true).map_err(|_| ErrorKind::Connect)?;
+        let mut opening = Opening {
+            connecting: connected - start,
+            tls_handshaking: Duration::ZERO,
+        };
+        let wire = Rc::new(Readings::default());
+        let stream = Probe::new(stream, Rc::clone(&wire));
+        let Some(tls) = target.tls() else {
+            return Ok((
+                Self::shake_hands(stream, Rc::clone(&wire), wire, Protocol::Http1).await?,
+                opening,
+            ));
+        };
+        let stream = tls.connect(stream).await.map_err(|error| tls_error(&error))?;
+        opening.tls_handshaking = connected.elapsed();
+        let protocol = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Protocol::Http2,
+            _ => Protocol::Http1,
+        };
+        let readings = Rc::new(Readings::default());
+        let stream = Probe::new(stream, Rc::clone(&readings));
+        Ok((
+            Self::shake_hands(stream, readings, wire, protocol).await?,
+            opening,
+        ))
+    }
+
+    async fn shake_hands<S>(
+        stream: S,
+        readings: Rc<Readings>,
+        wire: Rc<Readings>,
+        protocol: Protocol,
+    ) -> Result<Self, ErrorKind>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+    {
+        let io = TokioIo::new(stream);
+        let (sender, driver): (_, Driver) = match protocol {
+            Protocol::Http1 => {
+                let (sender, driver) = http1::handshake(io)
+                    .await
+                    .map_err(|error| exchange_error(&error))?;
+                (Sender::Http1(sender), Box::pin(driver))
+            }
+            Protocol::Http2 => {
+                let shaken = http2::handshake(LocalExecutor, io).await;
+                let (sender, driver) = shaken.map_err(|error| exchange_error(&error))?;
+                (Sender::Http2(sender), Box::pin(driver))
+            }
+        };
+        Ok(Self {
+            sender,
+            driver: Some(driver),
+            readings,
+            wire,
+        })
+    }
+
+    /// How it is spoken.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        match self.sender {
+            Sender::Http1(_) => Protocol::Http1,
+            Sender::Http2(_) => Protocol::Http2,
+        }
+    }
+
+    /// Whether it can take a request.
+    pub async fn is_ready(&mut self) -> bool {
+        let Self { sender, driver, .. } = self;
+        let ready = async {
+            match sender {
+                Sender::Http1(sender) => sender.ready().await.is_ok(),
+                Sender::Http2(sender) => sender.ready().await.is_ok(),
+            }
+        };
+        drive(driver, ready).await && driver.is_some()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub async fn send(&mut self, request: hyper::Request<Full<Bytes>>) -> Sent {
+        let Self { sender, driver, .. } = self;
+        let result = match sender {
+            Sender::Http1(sender) => drive(driver, sender.try_send_request(request)).await,
+            Sender::Http2(sender) => drive(driver, sender.try_send_request(request)).await,
+        };
+        match result {
+            Ok(response) => Sent::Answered(response),
+            Err(mut error) => match error.take_message() {
+                Some(request) => Sent::Unsent(request),
+                None => Sent::Failed(exchange_error(&error.into_error())),
+            },
+        }
+    }
+
+    /// Reads a body to its end: its length, and its bytes when `keep` gives room for them.
+    ///
+    /// # Errors
+    ///
+    /// When the body breaks off, or is larger than what is kept.
+    pub async fn read_body(
+        &mut self,
+        mut body: Incoming,
+        keep: Option<usize>,
+    ) -> Result<(u64, Vec<u8>), ErrorKind> {
+        let (mut size, mut kept) = (0, Vec::new());
+        while let Some(frame) = drive(&mut self.driver, body.frame()).await {
+            let frame = frame.map_err(|error| exchange_error(&error))?;
+            let Some(data) = frame.data_ref() else { continue };
+            size += data.len() as u64;
+            if let Some(room) = keep {
+                if kept.len() + data.len() > room {
+                    return Err(ErrorKind::TooLarge);
+                }
+                kept.extend_from_slice(data);
+            }
+        }
+        Ok((size, kept))
+    }
+}
+
+/// Runs the connection and something that waits for it in one task: no other task has to be woken for an answer.
+async fn drive<F: Future>(driver: &mut Option<Driver>, waiting: F) -> F::Output {
+    let mut waiting = pin!(waiting);
+    poll_fn(|cx| {
+        // What waits comes first: it may have something to write.
+        if let Poll::Ready(output) = waiting.as_mut().poll(cx) {
+            return Poll::Ready(output);
+        }
+        if let Some(running) = driver
+            && running.as_mut().poll(cx).is_ready()
+        {
+            *driver = None;
+        }
+        waiting.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Runs hyper's HTTP/2 helpers on the virtual user's own thread.
+#[derive(Clone, Copy)]
+struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        // The task ends with its connection, whose sender the virtual user holds.
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+// === errors ===
+
+fn connect_error(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
+        io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
+        io::ErrorKind::ConnectionReset => ErrorKind::Reset,
+        _ => ErrorKind::Connect,
+    }
+}
+
+fn tls_error(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => ErrorKind::Reset,
+        _ => ErrorKind::Tls,
+    }
+}
+
+/// The kind of a failure in the middle of an exchange.
+fn exchange_error(error: &hyper::Error) -> ErrorKind {
+    if error.is_parse() {
+        return ErrorKind::Protocol;
+    }
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(link) = cause {
+        if let Some(io) = link.downcast_ref::<io::Error>() {
+            return match io.kind() {
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ErrorKind::Reset,
+                _ => ErrorKind::Closed,
+            };
+        }
+        cause = link.source();
+    }
+    ErrorKind::Closed
+}

@@ -1,0 +1,292 @@
+//! Target: where load goes. Its addresses are looked up once, before any load, and nothing else is ever sent to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::http::uri::{Authority, Scheme, Uri};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use super::probe::Probe;
+use super::user::User;
+use crate::config::load_check::plan::Plan;
+use crate::verify::samples::ErrorKind;
+
+/// A place that answers HTTP.
+#[derive(Clone)]
+pub struct Target {
+    authority: Authority,
+    scheme: Scheme,
+    addresses: Vec<SocketAddr>,
+    tls: Option<Tls>,
+}
+
+/// How to secure a connection.
+#[derive(Clone)]
+pub struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+/// Why a target cannot be put under load.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// The text is not an origin.
+    #[error("`{origin}` is not an address of the form http://host:port")]
+    Malformed {
+        /// The text.
+        origin: String,
+    },
+    /// The name has no address.
+    #[error("`{host}` has no address after {limit:?}")]
+    Unresolved {
+        /// The host and port.
+        host: String,
+        /// How long it was asked for.
+        limit: Duration,
+        /// The resolver's answer.
+        source: Option<std::io::Error>,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS for `{host}` cannot be set up")]
+    Tls {
+        /// The host.
+        host: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Nothing usable answered in time.
+    #[error("{url} is not ready after {limit:?}: {last}")]
+    NotReady {
+        /// What was asked.
+        url: String,
+        /// How long it was asked.
+        limit: Duration,
+        /// What the last attempt met.
+        last: String,
+    },
+    /// Somebody cancelled the wait.
+    #[error("interrupted while waiting for {url}")]
+    Interrupted {
+        /// What was waited for.
+        url: String,
+    },
+}
+
+/// The pause between two attempts to reach a target that is not ready.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long one attempt may take: short enough that several fit into the limit.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+// === impl Target ===
+
+impl Target {
+    /// The target at `origin`, for example `http://127.0.0.1:8080`, once its name has an address.
+    ///
+    /// The name of a fresh load balancer may take a while to be published; it is asked for until `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When `origin` is malformed, has no address in time, or TLS cannot be set up.
+    pub async fn resolve(
+        origin: &str,
+        limit: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Self, TargetError> {
+        let malformed = || TargetError::Malformed {
+            origin: origin.to_owned(),
+        };
+        let parts = origin.parse::<Uri>().map_err(|_| malformed())?.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(malformed());
+        };
+        let secure = scheme == Scheme::HTTPS;
+        if !secure && scheme != Scheme::HTTP {
+            return Err(malformed());
+        }
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let tls = if secure { Some(Tls::new(&host)?) } else { None };
+        let addresses = look_up(&host, port, limit, cancel).await?;
+        Ok(Self {
+            authority,
+            scheme,
+            addresses,
+            tls,
+        })
+    }
+
+    /// The address as people write it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
+    /// The addresses that its name has.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The value of the header `Host`.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// How to secure a connection; `None` for plain HTTP.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// Waits until the plan's first request gets an answer that comes from an application: any but 502, 503 and 504,
+    /// with which a proxy says that nobody is behind it yet.
+    ///
+    /// # Errors
+    ///
+    /// When no such answer came within the plan's limit.
+    pub async fn wait_ready(&self, plan: &Arc<Plan>, cancel: &CancellationToken) -> Result<(), TargetError> {
+        let url = format!("{}{}", self.url(), plan.requests[0].path);
+        let deadline = Instant::now() + plan.wait_ready;
+        let mut attempt = 0;
+        loop {
+            let address = self.addresses[attempt % self.addresses.len()];
+            let limit = deadline.saturating_duration_since(Instant::now()).min(ATTEMPT);
+            let asked = tokio::select! {
+                asked = ask(self.clone(), Arc::clone(plan), address, limit) => asked,
+                () = cancel.cancelled() => return Err(TargetError::Interrupted { url }),
+            };
+            let last = match asked {
+                Ok(status) if !matches!(status, 502..=504) => return Ok(()),
+                Ok(status) => format!("it answers with status {status}"),
+                Err(error) => error.text().to_owned(),
+            };
+            if Instant::now() + PAUSE >= deadline {
+                return Err(TargetError::NotReady {
+                    url,
+                    limit: plan.wait_ready,
+                    last,
+                });
+            }
+            attempt += 1;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = cancel.cancelled() => return Err(TargetError::Interrupted { url }),
+            }
+        }
+    }
+}
+
+/// Asks the target once. A virtual user's connection stays on its thread, so this has a thread of its own.
+async fn ask(
+    target: Target,
+    plan: Arc<Plan>,
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<u16, ErrorKind> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let runtime = super::worker::runtime().map_err(|_| ErrorKind::Connect)?;
+        let local = tokio::task::LocalSet::new();
+        let once = async {
+            let mut user = User::new(Arc::new(target), address);
+            tokio::time::timeout(limit, user.ask(&plan.requests[0])).await
+        };
+        match local.block_on(&runtime, once) {
+            Ok(answer) => answer.error.map_or(Ok(answer.status), Err),
+            Err(_) => Err(ErrorKind::Timeout),
+        }
+    });
+    asked.await.unwrap_or(Err(ErrorKind::Connect))
+}
+
+async fn look_up(
+    host: &str,
+    port: u16,
+    limit: Duration,
+    cancel: &CancellationToken,
+) -> Result<Vec<SocketAddr>, TargetError> {
+    let deadline = Instant::now() + limit;
+    let interrupted = || TargetError::Interrupted { url: host.to_owned() };
+    loop {
+        let asked = tokio::select! {
+            asked = tokio::time::timeout_at(deadline, tokio::net::lookup_host((host, port))) => asked,
+            () = cancel.cancelled() => return Err(interrupted()),
+        };
+        let source = match asked {
+            Ok(Ok(addresses)) => {
+                let addresses: Vec<_> = addresses.collect();
+                if !addresses.is_empty() {
+                    return Ok(prefer_ipv4(addresses));
+                }
+                None
+            }
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
+        };
+        if Instant::now() + PAUSE >= deadline {
+            return Err(TargetError::Unresolved {
+                host: format!("{host}:{port}"),
+                limit,
+                source,
+            });
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = cancel.cancelled() => return Err(interrupted()),
+        }
+    }
+}
+
+/// The IPv4 addresses when there are any, as k6 does: a name with both is one service, and half of the users on a
+/// family that is not routed would be a false alarm.
+fn prefer_ipv4(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let (four, six): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv4);
+    if four.is_empty() { six } else { four }
+}
+
+// === impl Tls ===
+
+impl Tls {
+    fn new(host: &str) -> Result<Self, TargetError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| TargetError::Tls {
+            host: host.to_owned(),
+            source,
+        };
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(Box::new(error)))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(rustls::ConfigBuilder::with_platform_verifier)
+            .map_err(|error| failed(Box::new(error)))?
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            name,
+        })
+    }
+
+    /// Secures a stream.
+    ///
+    /// # Errors
+    ///
+    /// When the handshake fails or the certificate is not trusted.
+    pub async fn connect(&self, stream: Probe<TcpStream>) -> std::io::Result<TlsStream<Probe<TcpStream>>> {
+        self.connector.connect(self.name.clone(), stream).await
+    }
+}

@@ -1,0 +1,326 @@
+//! User: a virtual user with one connection, who sends requests and times them as k6 does.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use hyper::{Method, Request, Uri};
+
+use super::connection::{Connection, Opening, Sent};
+use super::target::Target;
+use crate::config::load_check::plan;
+use crate::verify::samples::{ErrorKind, Protocol, Timings};
+
+/// A virtual user.
+pub struct User {
+    target: Arc<Target>,
+    address: SocketAddr,
+    connection: Option<Connection>,
+    /// The wire's byte counts of connections that ended.
+    closed_bytes: (u64, u64),
+    /// What has been told of the byte counts.
+    told_bytes: (u64, u64),
+    exchange: Exchange,
+}
+
+/// The stamps of the request under way. They outlive the future that sends it, so that a request that is cut off
+/// still has its time.
+#[derive(Default)]
+struct Exchange {
+    start: Option<Instant>,
+    connected: Option<Instant>,
+    opening: Opening,
+    protocol: Protocol,
+}
+
+/// An answer, or why there is none.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The status; 0 without an answer.
+    pub status: u16,
+    /// Why there is no usable answer.
+    pub error: Option<ErrorKind>,
+    /// Its times; `None` when the request could not be written.
+    pub timings: Option<Timings>,
+    /// The bytes of the body.
+    pub size: u64,
+    /// The body, when a check reads it.
+    pub body: Vec<u8>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// How it was spoken.
+    pub protocol: Protocol,
+}
+
+/// What is sent: a request of the plan, or where a redirect of it leads.
+struct Call {
+    method: Method,
+    path: String,
+    body: Option<String>,
+}
+
+/// A body that a check reads may have this many bytes.
+const KEPT_BODY: usize = 4 << 20;
+
+// === impl User ===
+
+impl User {
+    /// A user whose connections go to `address`.
+    #[must_use]
+    pub fn new(target: Arc<Target>, address: SocketAddr) -> Self {
+        Self {
+            target,
+            address,
+            connection: None,
+            closed_bytes: (0, 0),
+            told_bytes: (0, 0),
+            exchange: Exchange::default(),
+        }
+    }
+
+    /// Sends a request and follows its redirects. `on_hop` is told of each redirect that is followed.
+    ///
+    /// The future may be dropped at any time; [`User::cut_off`] then tells what became of the request.
+    pub async fn perform(&mut self, request: &plan::Request, mut on_hop: impl FnMut(&Answer)) -> Answer {
+        let mut call = Call::new(request);
+        let deadline = tokio::time::Instant::now() + request.timeout;
+        let mut earlier = Timings::default();
+        for hop in 0.. {
+            let mut answer = match tokio::time::timeout_at(deadline, self.exchange(&call, request)).await {
+                Ok(answer) => answer,
+                Err(_) => self.cut_off(ErrorKind::Timeout),
+            };
+            answer.timings = answer.timings.map(|timings| timings.after(earlier));
+            let next = match answer.error {
+                None if request.max_redirects > 0 => call.redirected(&self.target, &answer),
+                _ => None,
+            };
+            match next {
+                None => return answer,
+                Some(Ok(next)) if hop < request.max_redirects => {
+                    on_hop(&answer);
+                    earlier = answer.timings.unwrap_or_default();
+                    call = next;
+                }
+                Some(_) => {
+                    return Answer {
+                        error: Some(ErrorKind::Redirect),
+                        ..answer
+                    };
+                }
+            }
+        }
+        unreachable!("because the number of redirects is bounded")
+    }
+
+    /// Sends a request once, without following redirects.
+    pub async fn ask(&mut self, request: &plan::Request) -> Answer {
+        self.exchange(&Call::new(request), request).await
+    }
+
+    /// Ends the request under way, whose future was dropped, for the reason `error`.
+    ///
+    /// Its connection is closed: the rest of the old answer would be read as the next one's.
+    pub fn cut_off(&mut self, error: ErrorKind) -> Answer {
+        let timings = self.timings(Instant::now());
+        let protocol = self.exchange.protocol;
+        self.close();
+        Answer {
+            error: Some(error),
+            timings,
+            protocol,
+            ..Answer::default()
+        }
+    }
+
+    /// The bytes sent and received on the wire since this was last asked.
+    pub fn new_bytes(&mut self) -> (u64, u64) {
+        let open = self.connection.as_ref().map_or((0, 0), wire_bytes);
+        let (sent, received) = (self.closed_bytes.0 + open.0, self.closed_bytes.1 + open.1);
+        let (told_sent, told_received) = std::mem::replace(&mut self.told_bytes, (sent, received));
+        (sent - told_sent, received - told_received)
+    }
+
+    async fn exchange(&mut self, call: &Call, request: &plan::Request) -> Answer {
+        self.exchange = Exchange {
+            start: Some(Instant::now()),
+            ..Exchange::default()
+        };
+        match self.try_exchange(call, request).await {
+            Ok(answer) => answer,
+            Err(error) => self.cut_off(error),
+        }
+    }
+
+    async fn try_exchange(&mut self, call: &Call, request: &plan::Request) -> Result<Answer, ErrorKind> {
+        let mut message = None;
+        let response = loop {
+            let reused = self.connect().await?;
+            let Some(connection) = &mut self.connection else {
+                return Err(ErrorKind::Connect);
+            };
+            connection.readings.begin();
+            self.exchange.protocol = connection.protocol();
+            self.exchange.connected = Some(Instant::now());
+            let unsent = match message.take() {
+                Some(unsent) => unsent,
+                None => call.message(&self.target, request, connection.protocol())?,
+            };
+            match connection.send(unsent).await {
+                Sent::Answered(response) => break response,
+                // A connection that the other side closed while it was idle: no byte was written, so this is not a
+                // second attempt.
+                Sent::Unsent(unsent) if reused => {
+                    message = Some(unsent);
+                    self.close();
+                }
+                Sent::Unsent(_) => return Err(ErrorKind::Closed),
+                Sent::Failed(error) => return Err(error),
+            }
+        };
+        let (head, body) = response.into_parts();
+        let Some(connection) = &mut self.connection else {
+            return Err(ErrorKind::Closed);
+        };
+        let keep = request.reads_body().then_some(KEPT_BODY);
+        let (size, body) = connection.read_body(body, keep).await?;
+        Ok(Answer {
+            status: head.status.as_u16(),
+            error: None,
+            timings: self.timings(Instant::now()),
+            size,
+            body,
+            headers: head.headers,
+            protocol: self.exchange.protocol,
+        })
+    }
+
+    /// Makes sure that there is a connection; tells whether it was open already.
+    async fn connect(&mut self) -> Result<bool, ErrorKind> {
+        if let Some(connection) = &mut self.connection {
+            if connection.is_ready().await {
+                return Ok(true);
+            }
+            self.close();
+        }
+        let (connection, opening) = Connection::open(&self.target, self.address).await?;
+        self.connection = Some(connection);
+        self.exchange.opening = opening;
+        Ok(false)
+    }
+
+    fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let (sent, received) = wire_bytes(&connection);
+            self.closed_bytes.0 += sent;
+            self.closed_bytes.1 += received;
+        }
+    }
+
+    /// The times of the request under way, if it could be written, as of `end`.
+    fn timings(&self, end: Instant) -> Option<Timings> {
+        let Exchange {
+            start,
+            connected,
+            opening,
+            ..
+        } = &self.exchange;
+        let (start, connected) = ((*start)?, (*connected)?);
+        let readings = &self.connection.as_ref()?.readings;
+        let written = readings.last_write.get().unwrap_or(connected);
+        // An answer can begin before the request's last byte is out.
+        let answered = readings.first_read.get().unwrap_or(end).max(written);
+        Some(Timings {
+            blocked: connected - start,
+            connecting: opening.connecting,
+            tls_handshaking: opening.tls_handshaking,
+            sending: written - connected,
+            waiting: answered - written,
+            receiving: end.saturating_duration_since(answered),
+        })
+    }
+}
+
+fn wire_bytes(connection: &Connection) -> (u64, u64) {
+    (connection.wire.sent.get(), connection.wire.received.get())
+}
+
+// === impl Call ===
+
+impl Call {
+    fn new(request: &plan::Request) -> Self {
+        Self {
+            // The plan names methods that every HTTP library knows.
+            method: request.method.parse().unwrap_or(Method::GET),
+            path: request.path.clone(),
+            body: request.body.clone(),
+        }
+    }
+
+    fn message(
+        &self,
+        target: &Target,
+        request: &plan::Request,
+        protocol: Protocol,
+    ) -> Result<Request<Full<Bytes>>, ErrorKind> {
+        let body = self.body.clone().map(Bytes::from).unwrap_or_default();
+        let mut message = Request::new(Full::new(body));
+        *message.method_mut() = self.method.clone();
+        let uri = match protocol {
+            Protocol::Http1 => Uri::builder().path_and_query(self.path.as_str()),
+            Protocol::Http2 => Uri::builder()
+                .scheme(target.scheme().clone())
+                .authority(target.authority().clone())
+                .path_and_query(self.path.as_str()),
+        };
+        *message.uri_mut() = uri.build().map_err(|_| ErrorKind::Protocol)?;
+        let headers = message.headers_mut();
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("gitsync/", env!("CARGO_PKG_VERSION"))),
+        );
+        if protocol == Protocol::Http1 {
+            let host = HeaderValue::from_str(target.authority().as_str()).map_err(|_| ErrorKind::Protocol)?;
+            headers.insert(HOST, host);
+        }
+        for (name, value) in &request.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ErrorKind::Protocol)?;
+            headers.insert(
+                name,
+                HeaderValue::from_str(value).map_err(|_| ErrorKind::Protocol)?,
+            );
+        }
+        Ok(message)
+    }
+
+    /// Where a redirect leads: `None` when the answer is none, an error when it leads away from the target.
+    fn redirected(&self, target: &Target, answer: &Answer) -> Option<Result<Self, ErrorKind>> {
+        if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
+            return None;
+        }
+        let location = answer.headers.get(LOCATION)?;
+        let here = reqwest::Url::parse(&format!("{}{}", target.url(), self.path)).ok();
+        let there = here
+            .as_ref()
+            .zip(location.to_str().ok())
+            .and_then(|(here, text)| here.join(text).ok());
+        let (Some(here), Some(there)) = (here, there) else {
+            return Some(Err(ErrorKind::Redirect));
+        };
+        if here.origin() != there.origin() {
+            return Some(Err(ErrorKind::Redirect));
+        }
+        let path = there.query().map_or_else(
+            || there.path().to_owned(),
+            |query| format!("{}?{query}", there.path()),
+        );
+        // 307 and 308 repeat the request; the others ask for the result with GET (RFC 9110, 15.4).
+        let repeats = matches!(answer.status, 307 | 308) || matches!(self.method, Method::GET | Method::HEAD);
+        let method = if repeats { self.method.clone() } else { Method::GET };
+        let body = if repeats { self.body.clone() } else { None };
+        Some(Ok(Self { method, path, body }))
+    }
+}

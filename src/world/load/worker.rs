@@ -1,0 +1,478 @@
+//! Worker: a thread of the load generator, with a runtime of its own so that load never takes turns with the rest of
+//! the program.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use hyper::header::HeaderName;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::target::Target;
+use super::user::{Answer, User};
+use crate::config::load_check::plan::{Executor, Plan, Scenario};
+use crate::verify::expression::{Response, holds};
+use crate::verify::samples::{ErrorKind, Samples, SeriesKey, millis};
+use crate::verify::schedule::{Arrivals, working_times};
+
+/// What all workers share.
+pub struct Shared {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// Where to do it.
+    pub target: Arc<Target>,
+    /// The start of the check.
+    pub origin: Instant,
+    /// Ends everything at once.
+    pub stop: CancellationToken,
+    /// Counters that are shown while the check runs.
+    pub live: Live,
+}
+
+/// Counters of a check that runs.
+#[derive(Default)]
+pub struct Live {
+    /// Requests that were answered or failed.
+    pub requests: AtomicU64,
+    /// Those that failed.
+    pub failed: AtomicU64,
+    /// By index of the plan's scenarios.
+    pub scenarios: Vec<LiveScenario>,
+}
+
+/// Counters of a scenario.
+#[derive(Default)]
+pub struct LiveScenario {
+    /// Virtual users that work.
+    pub vus: AtomicU32,
+    /// Virtual users that were made ready.
+    pub ready: AtomicU32,
+    /// Iterations that were started, where they are counted.
+    pub started: AtomicU64,
+    /// Iterations that were completed.
+    pub complete: AtomicU64,
+    /// Iterations that were cut off.
+    pub interrupted: AtomicU64,
+    /// Iterations that nobody was free to run.
+    pub dropped: AtomicU64,
+}
+
+/// How often a worker hands over what it measured.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
+/// How often a worker looks whether it is on time.
+const LAG_PERIOD: Duration = Duration::from_millis(20);
+
+/// The resolution of the runtime's timer.
+const TICK: Duration = Duration::from_millis(1);
+
+/// A runtime for one thread.
+///
+/// # Errors
+///
+/// When the operating system gives no event queue.
+pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+}
+
+/// Runs the share of worker `index` of `workers`, and hands over what it measures until it is done.
+///
+/// # Errors
+///
+/// When there is no runtime.
+pub fn run(
+    shared: Arc<Shared>,
+    index: usize,
+    workers: usize,
+    results: mpsc::Sender<Samples>,
+) -> io::Result<()> {
+    let runtime = runtime()?;
+    let worker = Rc::new(Worker {
+        samples: RefCell::new(Samples::new(&shared.plan)),
+        shared,
+    });
+    LocalSet::new().block_on(&runtime, async {
+        let mut tasks = JoinSet::new();
+        for (number, scenario) in worker.shared.plan.scenarios.iter().enumerate() {
+            worker.start(&mut tasks, number, scenario, index, workers);
+        }
+        let mut done = pin!(async { while tasks.join_next().await.is_some() {} });
+        let mut hand_over = tokio::time::interval(HAND_OVER);
+        let mut late = Instant::now() + LAG_PERIOD;
+        loop {
+            tokio::select! {
+                () = &mut done => break,
+                _ = hand_over.tick() => {
+                    let measured = worker.samples.replace(Samples::new(&worker.shared.plan));
+                    // The receiver is gone only when the caller is: then nobody wants the rest either.
+                    if results.send(measured).await.is_err() {
+                        worker.shared.stop.cancel();
+                    }
+                }
+                () = sleep_until(late) => {
+                    let now = Instant::now();
+                    worker.note_lag(now.saturating_duration_since(late + TICK));
+                    late = now + LAG_PERIOD;
+                }
+            }
+        }
+        // As above: a receiver that is gone wants nothing.
+        let _ = results.send(worker.samples.take()).await;
+    });
+    Ok(())
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    samples: RefCell<Samples>,
+}
+
+/// A virtual user at work in a scenario.
+struct Working {
+    worker: Rc<Worker>,
+    user: User,
+    scenario: usize,
+    /// The request under way: its index in the plan, and when it was begun.
+    under_way: Option<(usize, Instant)>,
+}
+
+/// Where the right to start an iteration comes from.
+enum Budget {
+    /// Time alone.
+    Endless,
+    /// A number for each user.
+    Own(u64),
+    /// A number for all users of the scenario.
+    Common(u64),
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Starts this worker's share of a scenario's virtual users.
+    fn start(
+        self: &Rc<Self>,
+        tasks: &mut JoinSet<()>,
+        number: usize,
+        scenario: &Scenario,
+        index: usize,
+        workers: usize,
+    ) {
+        let mine = |vu: &u32| *vu as usize % workers == index;
+        let whole = scenario.executor.duration();
+        match &scenario.executor {
+            // The free users of an arrival rate are one pool, which stays with one thread.
+            Executor::ArrivalRate {
+                start,
+                time_unit,
+                stages,
+                pre_allocated,
+                max,
+            } => {
+                if number % workers == index {
+                    let arrivals = Arrivals::new(*start, *time_unit, stages);
+                    tasks.spawn_local(Rc::clone(self).arrivals(number, arrivals, *pre_allocated, *max));
+                }
+            }
+            Executor::RampingVus {
+                start,
+                stages,
+                graceful_ramp_down,
+            } => {
+                for vu in (0..scenario.executor.max_vus()).filter(mine) {
+                    let mut shifts = Vec::new();
+                    for (begin, end) in working_times(*start, stages, vu) {
+                        let grace = if end >= whole {
+                            scenario.graceful_stop
+                        } else {
+                            *graceful_ramp_down
+                        };
+                        shifts.push((scenario.start + begin, scenario.start + end, grace));
+                    }
+                    tasks.spawn_local(self.working(number, vu).loops(shifts, Budget::Endless));
+                }
+            }
+            Executor::ConstantVus { vus, .. }
+            | Executor::SharedIterations { vus, .. }
+            | Executor::PerVuIterations { vus, .. } => {
+                for vu in (0..*vus).filter(mine) {
+                    let budget = match &scenario.executor {
+                        Executor::SharedIterations { iterations, .. } => Budget::Common(*iterations),
+                        Executor::PerVuIterations { iterations, .. } => Budget::Own(*iterations),
+                        _ => Budget::Endless,
+                    };
+                    let shift = (scenario.start, scenario.start + whole, scenario.graceful_stop);
+                    tasks.spawn_local(self.working(number, vu).loops(vec![shift], budget));
+                }
+            }
+        }
+    }
+
+    fn working(self: &Rc<Self>, scenario: usize, vu: u32) -> Working {
+        let addresses = self.shared.target.addresses();
+        let address = addresses[vu as usize % addresses.len()];
+        self.live(scenario).ready.fetch_add(1, Relaxed);
+        Working {
+            worker: Rc::clone(self),
+            user: User::new(Arc::clone(&self.shared.target), address),
+            scenario,
+            under_way: None,
+        }
+    }
+
+    /// Starts an iteration whenever one is due, on a user that is free.
+    async fn arrivals(self: Rc<Self>, number: usize, arrivals: Arrivals, pre_allocated: u32, max: u32) {
+        let scenario = &self.shared.plan.scenarios[number];
+        let begin = self.shared.origin + scenario.start;
+        let stop = self.shared.origin + scenario.end();
+        let free: Rc<RefCell<Vec<Working>>> = Rc::default();
+        for vu in 0..pre_allocated {
+            free.borrow_mut().push(self.working(number, vu));
+        }
+        let mut users = pre_allocated;
+        let mut tasks = JoinSet::new();
+        for due in arrivals.map(|due| begin + due) {
+            tokio::select! {
+                () = sleep_precisely(due) => {}
+                () = self.shared.stop.cancelled() => break,
+            }
+            while tasks.try_join_next().is_some() {}
+            let next = free.borrow_mut().pop();
+            let mut working = match next {
+                Some(working) => working,
+                None if users < max => {
+                    users += 1;
+                    self.working(number, users - 1)
+                }
+                None => {
+                    self.live(number).dropped.fetch_add(1, Relaxed);
+                    let at = due.saturating_duration_since(self.shared.origin);
+                    if at >= self.shared.plan.strict.warmup {
+                        self.samples
+                            .borrow_mut()
+                            .add_dropped(&self.shared.plan, index16(number), at);
+                    }
+                    continue;
+                }
+            };
+            let free = Rc::clone(&free);
+            tasks.spawn_local(async move {
+                let live = &working.worker.shared.live.scenarios[number];
+                live.vus.fetch_add(1, Relaxed);
+                working.worker.note_lag(due.elapsed());
+                let stop_token = working.worker.shared.stop.clone();
+                let stopped = pin!(stop_token.cancelled());
+                let cut = pin!(sleep_until(stop));
+                working.iteration(Some(due), cut, stopped).await;
+                working.worker.shared.live.scenarios[number]
+                    .vus
+                    .fetch_sub(1, Relaxed);
+                free.borrow_mut().push(working);
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn live(&self, scenario: usize) -> &LiveScenario {
+        &self.shared.live.scenarios[scenario]
+    }
+
+    fn note_lag(&self, lag: Duration) {
+        self.samples.borrow_mut().lag.add(millis(lag));
+    }
+}
+
+/// Sleeps to the moment, and not to the timer's next tick after it.
+async fn sleep_precisely(due: Instant) {
+    if due.saturating_duration_since(Instant::now()) > TICK {
+        sleep_until(due - TICK).await;
+    }
+    while Instant::now() < due {
+        tokio::task::yield_now().await;
+    }
+}
+
+// === impl Working ===
+
+impl Working {
+    /// Iterates without a pause in each of the times, as long as the budget lasts. A time is when it begins, when the
+    /// last iteration may start, and how long that one may take to finish.
+    async fn loops(mut self, shifts: Vec<(Duration, Duration, Duration)>, mut budget: Budget) {
+        let (origin, stop) = (self.worker.shared.origin, self.worker.shared.stop.clone());
+        let mut stopped = pin!(stop.cancelled());
+        for (begin, end, grace) in shifts {
+            tokio::select! {
+                () = sleep_until(origin + begin) => {}
+                () = &mut stopped => return,
+            }
+            let mut cut = pin!(sleep_until(origin + end + grace));
+            self.live().vus.fetch_add(1, Relaxed);
+            while Instant::now() < origin + end && self.take(&mut budget) {
+                if !self.iteration(None, cut.as_mut(), stopped.as_mut()).await {
+                    break;
+                }
+            }
+            self.live().vus.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Whether another iteration may start.
+    fn take(&self, budget: &mut Budget) -> bool {
+        match budget {
+            Budget::Endless => true,
+            Budget::Own(left) => {
+                let some = *left > 0;
+                *left = left.saturating_sub(1);
+                some
+            }
+            Budget::Common(all) => self.live().started.fetch_add(1, Relaxed) < *all,
+        }
+    }
+
+    /// Does one iteration; tells whether it came to its end. One that was due at `due` is timed from then on.
+    async fn iteration(
+        &mut self,
+        due: Option<Instant>,
+        cut: Pin<&mut impl Future<Output = ()>>,
+        stopped: Pin<&mut impl Future<Output = ()>>,
+    ) -> bool {
+        let begin = due.unwrap_or_else(Instant::now);
+        let complete = tokio::select! {
+            biased;
+            () = self.requests(due) => true,
+            () = cut => {
+                self.interrupt();
+                false
+            }
+            // A run that is stopped says nothing about what was under way.
+            () = stopped => false,
+        };
+        self.count_iteration(begin, complete);
+        complete
+    }
+
+    async fn requests(&mut self, due: Option<Instant>) {
+        let worker = Rc::clone(&self.worker);
+        let plan = &worker.shared.plan;
+        let mut due = due;
+        for index in &plan.scenarios[self.scenario].requests {
+            let request = &plan.requests[*index];
+            let begin = due.take().unwrap_or_else(Instant::now);
+            let lag = begin.elapsed();
+            self.under_way = Some((*index, begin));
+            let scenario = self.scenario;
+            let mut answer = self
+                .user
+                .perform(request, |hop| worker.record(scenario, *index, begin, hop, true))
+                .await;
+            self.under_way = None;
+            // A request that was sent late was late for whoever waited for it.
+            if let (true, Some(timings)) = (lag > Duration::ZERO, &mut answer.timings) {
+                timings.sending += lag;
+            }
+            worker.record(scenario, *index, begin, &answer, false);
+            if !request.sleep.is_zero() {
+                tokio::time::sleep(request.sleep).await;
+            }
+        }
+    }
+
+    /// Records the request that was under way when the check ended.
+    fn interrupt(&mut self) {
+        if let Some((index, begin)) = self.under_way.take() {
+            let answer = self.user.cut_off(ErrorKind::Interrupted);
+            self.worker.record(self.scenario, index, begin, &answer, false);
+        }
+    }
+
+    fn count_iteration(&mut self, begin: Instant, complete: bool) {
+        let (sent, received) = self.user.new_bytes();
+        let worker = &self.worker;
+        let live = worker.live(self.scenario);
+        let counter = if complete {
+            &live.complete
+        } else {
+            &live.interrupted
+        };
+        counter.fetch_add(1, Relaxed);
+        let mut samples = worker.samples.borrow_mut();
+        samples.data_sent += sent;
+        samples.data_received += received;
+        let warm = begin.saturating_duration_since(worker.shared.origin) >= worker.shared.plan.strict.warmup;
+        let iterations = &mut samples.iterations[self.scenario];
+        if !complete {
+            iterations.interrupted += 1;
+        } else if warm {
+            iterations.complete += 1;
+            iterations.duration.add(millis(begin.elapsed()));
+        }
+    }
+
+    fn live(&self) -> &LiveScenario {
+        self.worker.live(self.scenario)
+    }
+}
+
+// === recording ===
+
+impl Worker {
+    /// Records an answer, and whether the request's checks hold of it.
+    fn record(&self, scenario: usize, index: usize, begin: Instant, answer: &Answer, hop: bool) {
+        let plan = &self.shared.plan;
+        let request = &plan.requests[index];
+        let key = SeriesKey {
+            scenario: index16(scenario),
+            request: index16(index),
+            status: answer.status,
+            error: answer.error,
+            hop,
+            expected: hop || request.expects(answer.status),
+            protocol: answer.protocol,
+        };
+        self.shared.live.requests.fetch_add(1, Relaxed);
+        if key.failed() {
+            self.shared.live.failed.fetch_add(1, Relaxed);
+        }
+        let at = begin.saturating_duration_since(self.shared.origin);
+        if at < plan.strict.warmup {
+            return;
+        }
+        let mut samples = self.samples.borrow_mut();
+        samples.add_request(plan, key, at, answer.timings);
+        if hop {
+            return;
+        }
+        let header = |name: &str| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            answer.headers.get(name).map(hyper::header::HeaderValue::as_bytes)
+        };
+        let response = Response {
+            status: answer.status,
+            size: answer.size,
+            timings: answer.timings.unwrap_or_default(),
+            body: &answer.body,
+            header: &header,
+        };
+        for (check, expression) in &request.checks {
+            // Without an answer nothing holds: not even that it was fast.
+            let held = answer.error.is_none() && holds(expression, &response);
+            samples.add_check(plan, key.scenario, index16(*check), at, held);
+        }
+    }
+}
+
+/// An index of the plan in the width of a series' key.
+fn index16(index: usize) -> u16 {
+    u16::try_from(index).expect("because a plan has far fewer parts than 65,536")
+}
