@@ -1,11 +1,10 @@
 //! Working copy: the checkout that a person stands in, for commands that are run by hand.
 
 use std::borrow::Cow;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice as _;
-use kustomize::{Files, FilesError, Kind};
+use kustomize::{DirFiles, Files, FilesError, Kind};
 
 use super::commit::Identity;
 use super::error::GitError;
@@ -26,13 +25,12 @@ pub struct WorkingCopy {
     pub head: Option<Revision>,
     /// `user.name` and `user.email`, when both are set.
     pub identity: Option<Identity>,
+    files: WorkTree,
 }
 
 /// The files of a working copy as they are on disk, uncommitted changes included.
 #[derive(Debug, Clone)]
-pub struct WorkTree {
-    root: PathBuf,
-}
+pub struct WorkTree(DirFiles);
 
 /// Finds the working copy that a directory belongs to.
 pub(super) fn discover(dir: &Path) -> Result<WorkingCopy, GitError> {
@@ -60,8 +58,10 @@ pub(super) fn discover(dir: &Path) -> Result<WorkingCopy, GitError> {
             .string(key)
             .map(|value| value.to_str_lossy().trim().to_owned())
     };
+    let files = WorkTree::new(&root).map_err(|error| wrong(error.to_string()))?;
     Ok(WorkingCopy {
         root,
+        files,
         origin: url.map(|url| url.to_bstring().to_string()),
         branch: head_name.map(|name| name.shorten().to_str_lossy().into_owned()),
         head: repository.head_id().ok().map(|id| history::revision(id.detach())),
@@ -77,9 +77,7 @@ impl WorkingCopy {
     /// The files on disk.
     #[must_use]
     pub fn files(&self) -> WorkTree {
-        WorkTree {
-            root: self.root.clone(),
-        }
+        self.files.clone()
     }
 }
 
@@ -92,34 +90,7 @@ impl WorkTree {
     ///
     /// When there is no such directory.
     pub fn new(root: &Path) -> std::io::Result<Self> {
-        Ok(Self {
-            root: root.canonicalize()?,
-        })
-    }
-
-    /// The real place of a path, if it is inside the tree.
-    fn resolve(&self, path: &str) -> Result<PathBuf, FilesError> {
-        let unreadable = |reason: String| FilesError::Unreadable {
-            path: path.to_owned(),
-            reason,
-        };
-        let full = self
-            .root
-            .join(path.trim_matches('/'))
-            .canonicalize()
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound | ErrorKind::NotADirectory => FilesError::NotFound {
-                    path: path.to_owned(),
-                },
-                _ => unreadable(error.to_string()),
-            })?;
-        match full.strip_prefix(&self.root) {
-            Ok(inside) if inside.starts_with(".git") => Err(FilesError::NotFound {
-                path: path.to_owned(),
-            }),
-            Ok(_) => Ok(full),
-            Err(_) => Err(unreadable("it leads out of the repository".to_owned())),
-        }
+        DirFiles::new(root).map(Self).map_err(std::io::Error::other)
     }
 }
 
@@ -130,16 +101,12 @@ impl Tree for WorkTree {
     }
 
     fn list(&self, directory: &str) -> Vec<String> {
-        let entries = self.resolve(directory).and_then(|full| {
-            std::fs::read_dir(full).map_err(|error| FilesError::Unreadable {
-                path: directory.to_owned(),
-                reason: error.to_string(),
-            })
-        });
+        let real = self.0.resolve(directory).map(|path| self.0.root().join(path));
+        let entries = real.ok().and_then(|full| std::fs::read_dir(full).ok());
         let names = entries.into_iter().flatten().flatten();
-        let mut names: Vec<String> = names
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        // What git keeps there is no part of the tree.
+        let mut names: Vec<String> = names.filter(|name| name != ".git").collect();
         names.sort_unstable();
         names
     }
@@ -147,16 +114,14 @@ impl Tree for WorkTree {
 
 impl Files for WorkTree {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
-        let full = self.resolve(path)?;
-        let content = std::fs::read(full);
-        content.map(Cow::Owned).map_err(|error| FilesError::Unreadable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
+        self.0.read(path)
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {
-        let full = self.resolve(path).ok()?;
-        Some(if full.is_dir() { Kind::Dir } else { Kind::File })
+        self.0.kind(path)
+    }
+
+    fn resolve(&self, path: &str) -> Result<String, FilesError> {
+        self.0.resolve(path)
     }
 }

@@ -70,10 +70,10 @@ impl Tree for GitTree {
 
     fn list(&self, directory: &str) -> Vec<String> {
         let mut store = self.store();
-        let found = store.find(self.root, directory).ok();
+        let found = store.find(self.root, directory).map(|found| found.entry).ok();
         let entries = found
             .filter(|entry| entry.kind == EntryKind::Tree)
-            .and_then(|entry| store.directory(directory, entry.id).ok());
+            .and_then(|entry| store.directory(entry.id).ok());
         let mut names: Vec<String> = entries
             .iter()
             .flat_map(|entries| entries.keys().cloned())

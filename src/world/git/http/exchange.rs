@@ -63,7 +63,12 @@ impl Exchange {
             }
         });
         result.ok_or_else(ended)?.map_err(|error| {
-            let detail = chain(&error.without_url());
+            let mut detail = chain(&error.without_url());
+            if detail.contains("peer certificate") {
+                detail.push_str(
+                    "; if its authority is a private one, name a file with the authority's certificate",
+                );
+            }
             self.faults.note(GitError::Unreachable {
                 url: self.shown.clone(),
                 detail: detail.clone(),

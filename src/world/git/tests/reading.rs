@@ -7,6 +7,7 @@ use kustomize::{Files as _, Kind};
 
 use super::remote::Remote;
 use super::{ample, open, options};
+use crate::source::Tree as _;
 use crate::world::git::{Git, GitError};
 
 #[test]
@@ -115,6 +116,8 @@ fn a_snapshot_reads_what_the_commit_holds() {
     );
     assert_ne!(first.tree_id("environments"), second.tree_id("environments"));
     assert_eq!(first.tree_id("nowhere"), None);
+    assert_eq!(first.tree().list("environments"), ["prod", "staging"]);
+    assert!(first.tree().list("README.md").is_empty());
 }
 
 #[test]
@@ -301,7 +304,8 @@ fn a_working_copy_shows_uncommitted_changes_and_its_configuration() {
         "{:?}",
         copy.origin
     );
-    let files = copy.files().unwrap();
+    let files = copy.files();
+    assert_eq!(files.list(""), ["README.md", "apps", "environments"]);
     assert_eq!(files.read("README.md").unwrap().as_ref(), b"Not committed.\n");
     assert_eq!(files.kind("apps"), Some(Kind::Dir));
     assert!(
