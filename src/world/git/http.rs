@@ -21,7 +21,7 @@ use reqwest::{Method, Url};
 use super::bounds::Shared;
 use super::error::{GitError, chain};
 use super::link::{Endpoint, Faults};
-use exchange::Exchange;
+use exchange::{Driver, Exchange};
 use streams::{Body, Headers, Post, Upload};
 
 /// A connection that stays silent for this long is dead; servers send keep-alives while they count objects.
@@ -56,13 +56,10 @@ pub(super) fn connect(
         });
     }
     let exchange = Exchange {
-        runtime: tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| GitError::Unreachable {
-                url: shown.clone(),
-                detail: error.to_string(),
-            })?,
+        driver: Driver::new().map_err(|error| GitError::Unreachable {
+            url: shown.clone(),
+            detail: error.to_string(),
+        })?,
         http: client(endpoint, loopback)?,
         login: login.map(|login| (parsed, login)),
         shown,
@@ -132,7 +129,7 @@ impl Client {
     /// The URL to ask really, after a redirect of the first request.
     fn effective(&self, url: &str, base: &str) -> io::Result<Url> {
         let url = match &self.redirected {
-            Some(redirected) if !url.starts_with(redirected.as_str()) => url.replacen(base, redirected, 1),
+            Some(redirected) if base != redirected => url.replacen(base, redirected, 1),
             _ => url.to_owned(),
         };
         Url::parse(&url).map_err(io::Error::other)

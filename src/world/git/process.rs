@@ -146,7 +146,6 @@ fn spawn(
     // Variables that describe another repository must not reach this one's server program.
     for (name, _) in std::env::vars_os() {
         let keep = [
-            "GIT_SSH",
             "GIT_EXEC_PATH",
             "GIT_CONFIG_GLOBAL",
             "GIT_CONFIG_SYSTEM",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Url};
+use tokio::runtime::Runtime;
 
 use super::super::bounds::Shared;
 use super::super::credentials::Login;
@@ -16,7 +17,7 @@ const ERROR_BODY: usize = 512;
 
 /// What all requests of an operation share.
 pub(super) struct Exchange {
-    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) driver: Driver,
     pub(super) http: reqwest::Client,
     /// Whom to log in as, and at which host: a redirect to another one gets no password.
     pub(super) login: Option<(Url, Login)>,
@@ -24,6 +25,33 @@ pub(super) struct Exchange {
     pub(super) with: String,
     pub(super) bounds: Arc<Shared>,
     pub(super) faults: Faults,
+}
+
+/// What drives the client's sockets on the calling thread.
+pub(super) struct Driver(Option<Runtime>);
+
+// === impl Driver ===
+
+impl Driver {
+    pub(super) fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.0.as_ref().expect("because only dropping takes it")
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // A name look-up that hangs in the system's resolver cannot be ended, but need not be waited for.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 // === impl Exchange ===
@@ -38,7 +66,7 @@ impl Exchange {
         body: Vec<u8>,
     ) -> io::Result<reqwest::Response> {
         // The client starts its timers when a request is made, before anybody waits for it.
-        let _context = self.runtime.enter();
+        let _context = self.driver.runtime().enter();
         let mut request = self.http.request(method, url.clone()).headers(headers).body(body);
         if let Some((origin, login)) = &self.login
             && origin.origin() == url.origin()
@@ -55,7 +83,7 @@ impl Exchange {
     /// Waits for the network, but not longer than the operation's bounds.
     pub(super) fn wait<T>(&self, future: impl Future<Output = reqwest::Result<T>>) -> io::Result<T> {
         let ended = || io::Error::new(io::ErrorKind::TimedOut, "the operation was ended");
-        let result = self.runtime.block_on(async {
+        let result = self.driver.runtime().block_on(async {
             tokio::select! {
                 biased;
                 () = self.bounds.ended.cancelled() => None,

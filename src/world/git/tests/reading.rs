@@ -189,7 +189,8 @@ fn a_damaged_cache_is_replaced() {
     let remote = Remote::new();
     let cases: [(&str, Damage); 4] = [
         ("no objects", |clone| {
-            std::fs::remove_dir_all(clone.join("objects/pack")).unwrap()
+            std::fs::remove_dir_all(clone.join("objects")).unwrap();
+            std::fs::create_dir(clone.join("objects")).unwrap();
         }),
         ("no HEAD", |clone| {
             std::fs::remove_file(clone.join("HEAD")).unwrap()
@@ -197,13 +198,7 @@ fn a_damaged_cache_is_replaced() {
         ("broken configuration", |clone| {
             std::fs::write(clone.join("config"), "[core\nx").unwrap()
         }),
-        ("empty packs", |clone| {
-            for entry in std::fs::read_dir(clone.join("objects/pack")).unwrap() {
-                let path = entry.unwrap().path();
-                std::fs::remove_file(&path).unwrap();
-                std::fs::write(path, "").unwrap();
-            }
-        }),
+        ("empty objects", |clone| empty_all(&clone.join("objects"))),
     ];
     for (name, damage) in cases {
         let cache = remote.scratch(name);
@@ -216,6 +211,48 @@ fn a_damaged_cache_is_replaced() {
         let snapshot = git.snapshot(&fetched.revision).unwrap();
         assert!(snapshot.files().read("README.md").is_ok(), "{name}");
     }
+}
+
+/// Leaves every file of a directory in place, without content.
+fn empty_all(dir: &std::path::Path) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            empty_all(&path);
+        } else {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+    }
+}
+
+#[test]
+fn months_of_fetches_leave_no_heap_of_packs() {
+    let remote = Remote::new();
+    // Enough objects that the first pack stays one.
+    let files: Vec<(String, String)> = (0..120)
+        .map(|n| (format!("apps/{n}.yaml"), format!("n: {n}\n")))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    remote.commit(&files, "Many");
+    let git = open(&remote.url(), &remote.cache());
+    git.fetch(&ample()).unwrap();
+    for round in 0..12 {
+        let text = format!("Round {round}.\n");
+        let revision = remote.commit(&[("README.md", &text)], "Round");
+        let fetched = git.fetch(&ample()).unwrap();
+        assert_eq!(fetched.revision, revision);
+        let snapshot = git.snapshot(&revision).unwrap();
+        assert_eq!(
+            snapshot.files().read("README.md").unwrap().as_ref(),
+            text.as_bytes()
+        );
+    }
+    let packs = std::fs::read_dir(clone_in(&remote.cache()).join("objects/pack")).unwrap();
+    assert_eq!(packs.count(), 2, "one pack with its index");
 }
 
 #[test]
