@@ -92,12 +92,7 @@ impl<'a> Session<'a> {
     /// Opens a connection to one of the remote's services.
     pub(super) fn connect(&self, service: Service) -> Result<Box<dyn Transport + Send>, GitError> {
         let (endpoint, bounds, faults) = (self.endpoint, self.watch.shared(), &self.faults);
-        // Only fetching has a second version of the protocol.
-        let version = if service == Service::UploadPack {
-            Protocol::V2
-        } else {
-            Protocol::V1
-        };
+        let version = protocol(service);
         Ok(match endpoint.url.place() {
             Place::Http(url) => Box::new(http::connect(endpoint, url, version, bounds, faults)?),
             Place::Ssh(place) => Box::new(process::ssh(endpoint, place, service, bounds, faults)?),
@@ -237,6 +232,14 @@ impl Faults {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The version of the protocol to ask for: only fetching has a second one.
+pub(super) fn protocol(service: Service) -> Protocol {
+    match service {
+        Service::UploadPack => Protocol::V2,
+        Service::ReceivePack => Protocol::V1,
     }
 }
 
