@@ -55,7 +55,12 @@ impl Cache {
                 remove_leftovers(&self.dir.join("objects/pack"), &|name| name.starts_with(".tmp"));
                 return Ok(lock);
             }
-            bounds.check(url)?;
+            bounds.check(url).map_err(|error| match error {
+                GitError::TimedOut { .. } => GitError::Busy {
+                    path: self.dir.clone(),
+                },
+                other => other,
+            })?;
             std::thread::sleep(RETRY);
         }
     }

@@ -108,6 +108,12 @@ pub enum GitError {
         /// What failed.
         detail: String,
     },
+    /// Another process kept the local clone locked until the deadline.
+    #[error("git cache {} is in use by another process", .path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
     /// An object of the repository cannot be read from the local clone.
     #[error("{what} cannot be read: {detail}")]
     Object {
@@ -179,7 +185,9 @@ impl GitError {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Protocol { .. } => true,
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Protocol { .. } | Self::Busy { .. } => {
+                true
+            }
             Self::Url { .. }
             | Self::Credentials { .. }
             | Self::Denied { .. }

@@ -2,13 +2,15 @@
 
 use std::os::unix::fs::symlink;
 use std::sync::Barrier;
+use std::time::Duration;
 
 use kustomize::{Files as _, Kind};
+use tokio_util::sync::CancellationToken;
 
 use super::remote::Remote;
 use super::{ample, open, options};
 use crate::source::Tree as _;
-use crate::world::git::{Git, GitError};
+use crate::world::git::{Bounds, Git, GitError};
 
 #[test]
 fn a_poll_speaks_up_only_when_the_branch_moved() {
@@ -264,6 +266,25 @@ fn a_lock_that_a_killed_process_left_does_not_stop_anybody() {
     std::fs::write(lock, "").unwrap();
     let revision = remote.commit(&[("README.md", "Two.\n")], "Second");
     assert_eq!(git.fetch(&ample()).unwrap().revision, revision);
+}
+
+#[test]
+fn a_cache_that_another_process_holds_is_waited_for_but_not_for_ever() {
+    let remote = Remote::new();
+    let git = open(&remote.url(), &remote.cache());
+    let lock = std::fs::File::create(clone_in(&remote.cache()).with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let bounds = Bounds::new(Duration::from_millis(100), CancellationToken::new());
+    let error = git.fetch(&bounds).unwrap_err();
+    assert!(
+        matches!(error, GitError::Busy { .. }) && error.retryable(),
+        "{error:?}"
+    );
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| git.fetch(&ample()));
+        drop(lock);
+        assert!(waiting.join().unwrap().is_ok());
+    });
 }
 
 #[test]
