@@ -1,3 +1,5 @@
 //! Report: telling people and programs what was seen and done. Values in, text out; nothing is printed here.
 
+pub mod load_check;
 pub mod paint;
+pub mod status;

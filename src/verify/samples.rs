@@ -380,12 +380,17 @@ impl Samples {
         }
     }
 
-    fn share(&self, plan: &Plan, selection: &Selection) -> Option<f64> {
+    /// Of a metric that is a rate, how many of how many: failed requests, or checks that held. `None` without
+    /// samples.
+    #[must_use]
+    pub fn part(&self, plan: &Plan, selection: &Selection) -> Option<(u64, u64)> {
         let (part, all) = if selection.metric == Metric::Checks {
+            let of_selection =
+                |scenario: u16, check: u16| check_matches(plan, scenario, check, &selection.tags);
             let matching = self
                 .checks
                 .iter()
-                .filter(|((scenario, check), _)| check_matches(plan, *scenario, *check, &selection.tags));
+                .filter(|((scenario, check), _)| of_selection(*scenario, *check));
             matching.fold((0, 0), |(part, all), (_, count)| {
                 (part + count.passes, all + count.passes + count.fails)
             })
@@ -398,7 +403,12 @@ impl Samples {
                     )
                 })
         };
-        (all > 0).then(|| part as f64 / all as f64)
+        (all > 0).then_some((part, all))
+    }
+
+    fn share(&self, plan: &Plan, selection: &Selection) -> Option<f64> {
+        self.part(plan, selection)
+            .map(|(part, all)| part as f64 / all as f64)
     }
 
     fn matching<'a>(

@@ -8,9 +8,9 @@ use kustomize::{DirFiles, Files, FilesError, Kind};
 
 use super::commit::Identity;
 use super::error::GitError;
-use super::history;
+use super::{history, tree};
 use crate::model::Revision;
-use crate::source::Tree;
+use crate::source::{Snapshot, Tree};
 
 /// A checkout with what its configuration says.
 #[derive(Debug, Clone)]
@@ -25,7 +25,6 @@ pub struct WorkingCopy {
     pub head: Option<Revision>,
     /// `user.name` and `user.email`, when both are set.
     pub identity: Option<Identity>,
-    files: WorkTree,
 }
 
 /// The files of a working copy as they are on disk, uncommitted changes included.
@@ -58,10 +57,8 @@ pub(super) fn discover(dir: &Path) -> Result<WorkingCopy, GitError> {
             .string(key)
             .map(|value| value.to_str_lossy().trim().to_owned())
     };
-    let files = WorkTree::new(&root).map_err(|error| wrong(error.to_string()))?;
     Ok(WorkingCopy {
         root,
-        files,
         origin: url.map(|url| url.to_bstring().to_string()),
         branch: head_name.map(|name| name.shorten().to_str_lossy().into_owned()),
         head: repository.head_id().ok().map(|id| history::revision(id.detach())),
@@ -74,43 +71,30 @@ pub(super) fn discover(dir: &Path) -> Result<WorkingCopy, GitError> {
 // === impl WorkingCopy ===
 
 impl WorkingCopy {
-    /// The files on disk.
-    #[must_use]
-    pub fn files(&self) -> WorkTree {
-        self.files.clone()
+    /// The files as they are on disk, uncommitted changes included.
+    ///
+    /// # Errors
+    ///
+    /// When the directory has gone.
+    pub fn files(&self) -> Result<WorkTree, FilesError> {
+        DirFiles::new(&self.root).map(WorkTree)
+    }
+
+    /// The files of a commit that the checkout's repository has.
+    ///
+    /// # Errors
+    ///
+    /// When it has no such commit.
+    pub fn snapshot(&self, revision: &Revision) -> Result<Snapshot, GitError> {
+        let repository = gix::open(&self.root).map_err(|error| GitError::Local {
+            dir: self.root.clone(),
+            reason: error.to_string(),
+        })?;
+        tree::snapshot(repository, revision)
     }
 }
 
 // === impl WorkTree ===
-
-impl WorkTree {
-    /// The files below a directory.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such directory.
-    pub fn new(root: &Path) -> std::io::Result<Self> {
-        DirFiles::new(root).map(Self).map_err(std::io::Error::other)
-    }
-}
-
-impl Tree for WorkTree {
-    /// Files on disk may change at any time, so that nothing can be said of them.
-    fn tree_id(&self, _path: &str) -> Option<String> {
-        None
-    }
-
-    fn list(&self, directory: &str) -> Vec<String> {
-        let real = self.0.resolve(directory).map(|path| self.0.root().join(path));
-        let entries = real.ok().and_then(|full| std::fs::read_dir(full).ok());
-        let names = entries.into_iter().flatten().flatten();
-        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-        // What git keeps there is no part of the tree.
-        let mut names: Vec<String> = names.filter(|name| name != ".git").collect();
-        names.sort_unstable();
-        names
-    }
-}
 
 impl Files for WorkTree {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
@@ -123,5 +107,27 @@ impl Files for WorkTree {
 
     fn resolve(&self, path: &str) -> Result<String, FilesError> {
         self.0.resolve(path)
+    }
+}
+
+impl Tree for WorkTree {
+    /// Files on disk may change at any time, so that nothing can be said of them.
+    fn tree_id(&self, _path: &str) -> Option<String> {
+        None
+    }
+
+    fn list(&self, directory: &str) -> Vec<String> {
+        let Ok(inside) = self.0.resolve(directory) else {
+            return Vec::new();
+        };
+        let entries = std::fs::read_dir(self.0.root().join(inside));
+        let names = entries.into_iter().flatten().flatten();
+        let mut names: Vec<String> = names
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            // What git keeps there is no part of the tree.
+            .filter(|name| name != ".git")
+            .collect();
+        names.sort_unstable();
+        names
     }
 }

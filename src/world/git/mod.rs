@@ -31,7 +31,6 @@ mod url;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -244,12 +243,9 @@ impl Git {
     ///
     /// When the cache has no such commit: fetch first; if that brings it not, nobody refers to it any more.
     pub fn snapshot(&self, revision: &Revision) -> Result<Snapshot, GitError> {
-        let repository = self.cache.repository();
-        let root = history::root(&repository, revision).inspect_err(|_| {
+        tree::snapshot(self.cache.repository(), revision).inspect_err(|_| {
             self.checked.store(false, Ordering::Relaxed);
-        })?;
-        let tree = tree::GitTree::new(repository, root);
-        Ok(Snapshot::new(revision.clone(), Arc::new(tree)))
+        })
     }
 
     /// Commits an edit on top of `base` and moves the remote branch from `base` to the new commit.

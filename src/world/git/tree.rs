@@ -12,7 +12,10 @@ use gix::bstr::ByteSlice as _;
 use gix::objs::tree::EntryKind;
 use kustomize::{Files, FilesError, Kind};
 
-use crate::source::Tree;
+use super::error::GitError;
+use super::history;
+use crate::model::Revision;
+use crate::source::{Snapshot, Tree};
 
 /// A larger file is not configuration, but a mistake.
 const LARGEST_FILE: u64 = 32 * 1024 * 1024;
@@ -44,6 +47,13 @@ struct Entry {
     id: ObjectId,
 }
 
+/// The files of a commit that a repository has.
+pub(super) fn snapshot(repository: gix::Repository, revision: &Revision) -> Result<Snapshot, GitError> {
+    let root = history::root(&repository, revision)?;
+    let tree = GitTree::new(repository, root);
+    Ok(Snapshot::new(revision.clone(), Arc::new(tree)))
+}
+
 // === impl GitTree ===
 
 impl GitTree {
@@ -70,10 +80,13 @@ impl Tree for GitTree {
 
     fn list(&self, directory: &str) -> Vec<String> {
         let mut store = self.store();
-        let found = store.find(self.root, directory).map(|found| found.entry).ok();
-        let entries = found
-            .filter(|entry| entry.kind == EntryKind::Tree)
-            .and_then(|entry| store.directory(entry.id).ok());
+        let Ok(found) = store.find(self.root, directory) else {
+            return Vec::new();
+        };
+        if found.entry.kind != EntryKind::Tree {
+            return Vec::new();
+        }
+        let entries = store.directory(found.entry.id);
         let mut names: Vec<String> = entries
             .iter()
             .flat_map(|entries| entries.keys().cloned())

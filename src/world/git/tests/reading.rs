@@ -362,7 +362,7 @@ fn a_working_copy_shows_uncommitted_changes_and_its_configuration() {
         "{:?}",
         copy.origin
     );
-    let files = copy.files();
+    let files = copy.files().unwrap();
     assert_eq!(files.list(""), ["README.md", "apps", "environments"]);
     assert_eq!(files.read("README.md").unwrap().as_ref(), b"Not committed.\n");
     assert_eq!(files.kind("apps"), Some(Kind::Dir));
@@ -372,6 +372,12 @@ fn a_working_copy_shows_uncommitted_changes_and_its_configuration() {
             .unwrap_err()
             .to_string()
             .contains("leads out")
+    );
+
+    let committed = copy.snapshot(copy.head.as_ref().unwrap()).unwrap();
+    assert_eq!(
+        committed.files().read("README.md").unwrap().as_ref(),
+        b"An example.\n"
     );
 
     let nowhere = tempfile::tempdir().unwrap();
