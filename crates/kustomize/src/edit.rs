@@ -75,6 +75,16 @@ pub enum EditError {
     },
 }
 
+impl EditError {
+    /// The line that it is about, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        match self {
+            Self::Invalid { line, .. } | Self::Unsafe { line, .. } => *line,
+        }
+    }
+}
+
 /// The keys of an entry of `images:`, in kustomize's order.
 const IMAGE_KEYS: &[&str] = &["name", "newName", "newTag", "digest"];
 
