@@ -1,3 +1,5 @@
 //! On a real control plane.
 
 mod control_plane;
+mod processes;
+mod repositories;
