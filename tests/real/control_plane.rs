@@ -7,6 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 use serde_json::Value;
 
 use crate::harness::control_plane::kubeconfig::{Access, Kubeconfig};
@@ -131,12 +133,13 @@ fn both_clusters_are_reached_through_one_file_that_nobody_can_write() {
         .ok();
         assert!(nodes.contains(" Ready "), "{context}: {nodes}");
     }
-    let namespaces = |cluster: &ControlPlane| {
-        cluster.get("/api/v1/namespaces/default").unwrap()["metadata"]["uid"].clone()
+    let identity = |cluster: &ControlPlane| {
+        let namespaces: Api<Namespace> = Api::all(cluster.client());
+        block_on(namespaces.get("kube-system")).unwrap().metadata.uid
     };
     assert_ne!(
-        namespaces(&pair.staging),
-        namespaces(&pair.prod),
+        identity(&pair.staging),
+        identity(&pair.prod),
         "they are one cluster"
     );
 }

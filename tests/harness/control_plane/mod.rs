@@ -143,16 +143,20 @@ impl ControlPlane {
         self.door.set(state);
     }
 
-    /// Kills the API server. The cluster's own programs notice too: prefer [`Self::set_door`].
+    /// Kills the API server. The cluster's own programs notice too and take seconds to recover: prefer [`Self::set_door`].
     pub fn stop_apiserver(&self) {
+        // Or callers would find an open door with nobody behind it, where there should be nothing at all.
+        self.set_door(DoorState::Shut);
         self.apiserver().stop();
     }
 
-    /// Starts the API server again, at the same address and with the same certificate, and waits until it is ready.
+    /// Starts the API server again, at the same address and with the same certificate, waits until it is ready, and
+    /// opens the door.
     pub fn start_apiserver(&self) {
         let mut apiserver = self.apiserver();
         apiserver.resume();
         wait_until_ready(&self.client, &mut apiserver, &self.state);
+        self.set_door(DoorState::Open);
     }
 
     /// Runs kubectl as an administrator, through the door.
@@ -200,7 +204,6 @@ impl ControlPlane {
     /// What could not be brought back.
     pub fn reset(&self) -> Result<(), String> {
         self.start_apiserver();
-        self.set_door(DoorState::Open);
         self.cloud.reset();
         block_on(self.initial.restore(&self.client)).map_err(|error| format!("{}: {error}", self.name))
     }
