@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::exchange::TIMED;
 use super::proportion::{Evidence, limit};
-use super::samples::{Ended, Samples, TIMED};
+use super::samples::{Ended, Samples};
 use crate::config::load_check::FailOnChecks;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Executor, Plan, Rule};
@@ -474,7 +475,7 @@ mod tests {
 
     use super::*;
     use crate::config::load_check::LoadCheckSpec;
-    use crate::verify::samples::{ErrorKind, Protocol, SeriesKey, Timings};
+    use crate::verify::exchange::{ErrorKind, Protocol, SeriesKey, Timings};
 
     fn mk_plan(text: &str) -> Plan {
         let text = format!("target: {{url: 'http://a'}}\nvus: 2\nduration: 5s\n{text}\n");

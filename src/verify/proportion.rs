@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::samples::{SeriesKey, TIMED, check_matches, scenario_matches};
+use super::exchange::{SeriesKey, TIMED};
+use super::samples::{check_matches, scenario_matches};
 use super::stats;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Plan, Rule};

@@ -263,8 +263,8 @@ mod tests {
 
     use super::*;
     use crate::config::load_check::LoadCheckSpec;
+    use crate::verify::exchange::{Protocol, SeriesKey, Timings};
     use crate::verify::judge::judge;
-    use crate::verify::samples::{Protocol, SeriesKey, Timings};
 
     fn mk_report(status: u16, millis: u64) -> String {
         let text = "target: {url: 'http://a'}\nvus: 10\nduration: 10s\n\

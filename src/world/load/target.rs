@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::probe::Probe;
 use super::user::User;
 use crate::config::load_check::plan::Plan;
-use crate::verify::samples::ErrorKind;
+use crate::verify::exchange::ErrorKind;
 
 /// A place that answers HTTP.
 #[derive(Clone)]

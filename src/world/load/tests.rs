@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::config::load_check::LoadCheckSpec;
 use crate::config::load_check::plan::Base;
-use crate::verify::samples::ErrorKind;
+use crate::verify::exchange::ErrorKind;
 
 /// What a server does with a request for a path.
 type Behaviour = fn(&str) -> Reply;

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Uri};
 use super::connection::{Connection, Opening, Sent};
 use super::target::Target;
 use crate::config::load_check::plan;
-use crate::verify::samples::{ErrorKind, Protocol, Timings};
+use crate::verify::exchange::{ErrorKind, Protocol, Timings};
 
 /// A virtual user.
 pub struct User {
