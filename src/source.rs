@@ -123,6 +123,7 @@ impl<'a> Layered<'a> {
         }
     }
 
+    /// The tree that a path belongs to.
     fn layer(&self, path: &str) -> &'a (dyn Files + Send + Sync) {
         if is_below(&self.directory, path) {
             self.inside
@@ -130,10 +131,24 @@ impl<'a> Layered<'a> {
             self.outside
         }
     }
+
+    /// A link from one layer into the other would be followed at the wrong revision, so it is an error.
+    fn check(&self, path: &str, real: &str) -> Result<(), FilesError> {
+        if is_below(&self.directory, path) == is_below(&self.directory, real) {
+            return Ok(());
+        }
+        let directory = &self.directory;
+        let reason = format!(
+            "a symbolic link crosses the border of `{directory}` to `{real}`, which is read at another revision; \
+             name the real path where it is used"
+        );
+        Err(FilesError::Io(reason))
+    }
 }
 
 impl Files for Layered<'_> {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
+        self.resolve(path)?;
         self.layer(path).read(path)
     }
 
@@ -143,6 +158,16 @@ impl Files for Layered<'_> {
         self.layer(path)
             .kind(path)
             .or_else(|| leads_there.then_some(Kind::Dir))
+    }
+
+    fn resolve(&self, path: &str) -> Result<String, FilesError> {
+        let resolved = self.layer(path).resolve(path);
+        if resolved.is_err() && self.kind(path) == Some(Kind::Dir) {
+            return Ok(path.to_owned());
+        }
+        let real = resolved?;
+        self.check(path, &real)?;
+        Ok(real)
     }
 }
 
@@ -167,7 +192,7 @@ impl<'a> Edited<'a> {
 
 impl Files for Edited<'_> {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
-        match self.edit.files.get(path) {
+        match self.edit.files.get(&self.resolve(path)?) {
             Some(content) => Ok(Cow::Borrowed(content)),
             None => self.tree.read(path),
         }
@@ -182,6 +207,14 @@ impl Files for Edited<'_> {
             .kind(path)
             .or_else(|| leads_there().then_some(Kind::Dir))
     }
+
+    fn resolve(&self, path: &str) -> Result<String, FilesError> {
+        match self.tree.resolve(path) {
+            // A path that only the edit has cannot be a link.
+            Err(_) if self.kind(path).is_some() => Ok(path.to_owned()),
+            resolved => resolved,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -190,27 +223,34 @@ mod tests {
 
     use super::*;
 
-    /// A tree of the paths given, each file holding the tree's name.
+    /// A tree of the paths given, each file holding the tree's name; `x -> y` is a link to a directory.
     struct Named(&'static str, &'static [&'static str]);
 
     impl Files for Named {
         fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
             match self.kind(path) {
                 Some(Kind::File) => Ok(Cow::Borrowed(self.0.as_bytes())),
-                _ => Err(FilesError::NotFound {
-                    path: path.to_owned(),
-                }),
+                _ => Err(FilesError::NotFound),
             }
         }
 
         fn kind(&self, path: &str) -> Option<Kind> {
-            if self.1.contains(&path) {
+            let path = self.resolve(path).ok()?;
+            if self.1.contains(&path.as_str()) {
                 return Some(Kind::File);
             }
             self.1
                 .iter()
-                .any(|file| is_below(path, file))
+                .any(|file| is_below(&path, file))
                 .then_some(Kind::Dir)
+        }
+
+        fn resolve(&self, path: &str) -> Result<String, FilesError> {
+            let mut links = self.1.iter().filter_map(|entry| entry.split_once(" -> "));
+            Ok(match links.find(|(link, _)| is_below(link, path)) {
+                Some((link, target)) => path.replacen(link, target, 1),
+                None => path.to_owned(),
+            })
         }
     }
 
@@ -247,6 +287,29 @@ mod tests {
         ] {
             assert_eq!(layered.kind(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_link_does_not_carry_a_layer_over_its_border() {
+        let head = Named(
+            "head",
+            &[
+                "environments/prod/shared -> apps",
+                "environments/prod/own -> environments/prod/a",
+                "environments/prod/a/b",
+                "apps/b",
+            ],
+        );
+        let verified = Named(
+            "verified",
+            &["apps/b", "apps/c -> environments/prod/a", "environments/prod/a/b"],
+        );
+        let layered = Layered::new("environments/prod", &head, &verified);
+        for path in ["environments/prod/shared/b", "apps/c/b"] {
+            let error = layered.read(path).unwrap_err().to_string();
+            assert!(error.contains("crosses the border"), "{path}: {error}");
+        }
+        assert_eq!(layered.read("environments/prod/own/b").unwrap().as_ref(), b"head");
     }
 
     #[test]

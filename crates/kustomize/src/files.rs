@@ -1,22 +1,14 @@
-//! Files: a tree of files that is only read, wherever it is kept.
+//! Files: the tree that a build reads, wherever it is kept.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-/// A tree of files. Paths are slash-separated and relative to the root, which is the empty path.
-pub trait Files {
-    /// The content of a file.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such file, or it cannot be read.
-    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError>;
+use thiserror::Error;
 
-    /// What is at a path, if anything is.
-    fn kind(&self, path: &str) -> Option<Kind>;
-}
-
-/// What can be at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A file.
     File,
@@ -24,21 +16,292 @@ pub enum Kind {
     Dir,
 }
 
-/// A file that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a file cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum FilesError {
-    /// Nothing is there.
-    #[error("{path}: no such file")]
-    NotFound {
-        /// The path.
-        path: String,
+    /// Nothing is at the path.
+    #[error("no such file")]
+    NotFound,
+    /// A directory is at the path.
+    #[error("is a directory")]
+    NotAFile,
+    /// The path, or a symlink on it, leads out of the tree.
+    #[error("leads out of the tree")]
+    Outside,
+    /// The file is over the size limit.
+    #[error("{size} bytes are over the limit of {limit}")]
+    TooLarge {
+        /// Size in bytes.
+        size: u64,
+        /// Limit in bytes.
+        limit: u64,
     },
-    /// Something is there, but its content cannot be had.
-    #[error("{path}: {reason}")]
-    Unreadable {
-        /// The path.
-        path: String,
-        /// Why.
-        reason: String,
-    },
+    /// The file system says no.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// A tree of files: a git tree, a directory, memory.
+///
+/// Paths are relative to the root of the tree, with slashes, without `.` and `..` segments; `""` is the
+/// root. Nothing outside the root can be named.
+pub trait Files {
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// When the path is no file or cannot be read.
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError>;
+
+    /// What is at a path; symlinks inside the tree are followed. `None` when nothing is there.
+    fn kind(&self, path: &str) -> Option<Kind>;
+
+    /// The path without symlinks, for the check that a file is inside its kustomization's directory.
+    /// A tree without symlinks returns the path itself.
+    ///
+    /// # Errors
+    ///
+    /// When a symlink leads out of the tree or nowhere.
+    fn resolve(&self, path: &str) -> Result<String, FilesError> {
+        Ok(path.to_owned())
+    }
+}
+
+/// A tree in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryFiles {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl MemoryFiles {
+    /// An empty tree.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds or replaces a file; `path` has slashes and is relative to the root.
+    pub fn insert(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
+        self.files.insert(path.into(), content.into());
+    }
+}
+
+impl<P: Into<String>, C: Into<Vec<u8>>> FromIterator<(P, C)> for MemoryFiles {
+    fn from_iter<I: IntoIterator<Item = (P, C)>>(files: I) -> Self {
+        Self {
+            files: files
+                .into_iter()
+                .map(|(path, content)| (path.into(), content.into()))
+                .collect(),
+        }
+    }
+}
+
+impl Files for MemoryFiles {
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
+        match self.files.get(path) {
+            Some(content) => Ok(Cow::Borrowed(content)),
+            None if self.kind(path).is_some() => Err(FilesError::NotAFile),
+            None => Err(FilesError::NotFound),
+        }
+    }
+
+    fn kind(&self, path: &str) -> Option<Kind> {
+        if self.files.contains_key(path) {
+            return Some(Kind::File);
+        }
+        let below = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
+        let (first, _) = self.files.range(below.clone()..).next()?;
+        first.starts_with(&below).then_some(Kind::Dir)
+    }
+}
+
+/// A directory on disk.
+///
+/// Symlinks are followed inside the directory; one that leads out of it is refused.
+#[derive(Clone, Debug)]
+pub struct DirFiles {
+    root: PathBuf,
+    limit: u64,
+}
+
+impl DirFiles {
+    /// Files over this many bytes are refused, unless [`DirFiles::with_limit`] says otherwise.
+    pub const LIMIT: u64 = 64 << 20;
+
+    /// The tree below a directory.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such directory.
+    pub fn new(root: impl AsRef<Path>) -> Result<Self, FilesError> {
+        let root = fs::canonicalize(root).map_err(|error| io_error(&error))?;
+        if !root.is_dir() {
+            return Err(FilesError::Io(format!("{} is not a directory", root.display())));
+        }
+        Ok(Self {
+            root,
+            limit: Self::LIMIT,
+        })
+    }
+
+    /// The same tree with another size limit, in bytes.
+    #[must_use]
+    pub fn with_limit(self, limit: u64) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// The absolute path of the root, without symlinks.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The place on disk of a path, if it is inside the root.
+    fn locate(&self, path: &str) -> Result<PathBuf, FilesError> {
+        let full = fs::canonicalize(self.root.join(path)).map_err(|error| io_error(&error))?;
+        if full.starts_with(&self.root) {
+            Ok(full)
+        } else {
+            Err(FilesError::Outside)
+        }
+    }
+}
+
+fn io_error(error: &std::io::Error) -> FilesError {
+    match error.kind() {
+        // A path below a file is not there either.
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => FilesError::NotFound,
+        _ => FilesError::Io(error.to_string()),
+    }
+}
+
+impl Files for DirFiles {
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
+        let full = self.locate(path)?;
+        let meta = fs::metadata(&full).map_err(|error| io_error(&error))?;
+        if meta.is_dir() {
+            return Err(FilesError::NotAFile);
+        }
+        if !meta.is_file() {
+            // Reading a pipe or a device might never end.
+            return Err(FilesError::Io("not a regular file".to_owned()));
+        }
+        if meta.len() > self.limit {
+            return Err(FilesError::TooLarge {
+                size: meta.len(),
+                limit: self.limit,
+            });
+        }
+        fs::read(&full).map(Cow::Owned).map_err(|error| io_error(&error))
+    }
+
+    fn kind(&self, path: &str) -> Option<Kind> {
+        let full = self.locate(path).ok()?;
+        Some(if full.is_dir() { Kind::Dir } else { Kind::File })
+    }
+
+    fn resolve(&self, path: &str) -> Result<String, FilesError> {
+        let full = self.locate(path)?;
+        let inside = full.strip_prefix(&self.root).map_err(|_| FilesError::Outside)?;
+        let segments: Option<Vec<&str>> = inside.iter().map(|segment| segment.to_str()).collect();
+        segments
+            .map(|s| s.join("/"))
+            .ok_or_else(|| FilesError::Io("path is not UTF-8".to_owned()))
+    }
+}
+
+/// Joins a path of a kustomization to its directory. `None` when it leads above the root.
+///
+/// An absolute path is one from the root of the tree.
+pub(crate) fn join(dir: &str, path: &str) -> Option<String> {
+    let mut segments: Vec<&str> = if path.starts_with('/') {
+        Vec::new()
+    } else {
+        split(dir).collect()
+    };
+    for segment in split(path) {
+        match segment {
+            "." => {}
+            ".." => {
+                segments.pop()?;
+            }
+            name => segments.push(name),
+        }
+    }
+    Some(segments.join("/"))
+}
+
+fn split(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
+}
+
+/// Whether a path is a directory or anything below it.
+pub(crate) fn is_inside(path: &str, dir: &str) -> bool {
+    dir.is_empty()
+        || path
+            .strip_prefix(dir)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_join_inside_the_tree() {
+        let rows = [
+            (("a/b", "c.yaml"), Some("a/b/c.yaml")),
+            (("a/b", "../c"), Some("a/c")),
+            (("a", "./././b/"), Some("a/b")),
+            (("a", "../../x"), None),
+            (("a", "/x/y"), Some("x/y")),
+            (("", "."), Some("")),
+        ];
+        for ((dir, path), joined) in rows {
+            assert_eq!(join(dir, path).as_deref(), joined, "{dir} {path}");
+        }
+        assert!(is_inside("a/b", "a") && is_inside("a", "a") && is_inside("a", "") && !is_inside("ab", "a"));
+    }
+
+    #[test]
+    fn memory_knows_its_directories() {
+        let files: MemoryFiles = [("a/b/c.yaml", "x"), ("a-b", "y")].into_iter().collect();
+        let rows = [
+            ("", Some(Kind::Dir)),
+            ("a", Some(Kind::Dir)),
+            ("a/b", Some(Kind::Dir)),
+            ("a/c", None),
+            ("a-b", Some(Kind::File)),
+        ];
+        for (path, kind) in rows {
+            assert_eq!(files.kind(path), kind, "{path}");
+        }
+        assert_eq!(files.read("a"), Err(FilesError::NotAFile));
+        assert_eq!(files.read("none"), Err(FilesError::NotFound));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn symlinks_that_leave_the_directory_are_refused() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "x").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("real"), "12345").unwrap();
+        std::os::unix::fs::symlink(outside.path().join("secret"), dir.path().join("out")).unwrap();
+        std::os::unix::fs::symlink("real", dir.path().join("in")).unwrap();
+        let files = DirFiles::new(dir.path()).unwrap();
+        assert_eq!(files.read("out"), Err(FilesError::Outside));
+        assert_eq!(files.kind("out"), None);
+        assert_eq!(files.resolve("in").unwrap(), "real");
+        assert_eq!(files.read("in").unwrap().as_ref(), b"12345");
+        let small = files.with_limit(4);
+        assert_eq!(
+            small.read("real"),
+            Err(FilesError::TooLarge { size: 5, limit: 4 })
+        );
+    }
 }

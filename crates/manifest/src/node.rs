@@ -148,6 +148,9 @@ pub struct Node {
     pub tagged: bool,
     /// Where it was read.
     pub place: Place,
+    /// Nodes of one tree with the same non-zero link are one value in several places: a transformer that
+    /// changes one of them changes all. The reader gives every node the link 0.
+    pub link: u32,
 }
 
 // === impl Node ===
@@ -160,6 +163,7 @@ impl Node {
             style: Style::Plain,
             tagged: false,
             place: Place::default(),
+            link: 0,
         }
     }
 

@@ -42,7 +42,7 @@ pub use commit::Identity;
 pub use credentials::{Basic, Credentials, SecretSource, SshKey};
 pub use error::{GitError, PushError};
 pub use history::Commit;
-pub use local::{WorkTree, WorkingCopy};
+pub use local::WorkingCopy;
 pub use url::RepositoryUrl;
 
 use crate::model::{CommitMessage, Edit, Revision};

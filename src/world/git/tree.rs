@@ -32,6 +32,12 @@ struct Store {
     directories: HashMap<ObjectId, Arc<HashMap<String, Entry>>>,
 }
 
+/// What a path leads to, and its path without links.
+struct Found {
+    path: String,
+    entry: Entry,
+}
+
 #[derive(Clone, Copy)]
 struct Entry {
     kind: EntryKind,
@@ -58,8 +64,8 @@ impl GitTree {
 
 impl Tree for GitTree {
     fn tree_id(&self, path: &str) -> Option<String> {
-        let entry = self.store().find(self.root, path).ok()?;
-        Some(entry.id.to_string())
+        let found = self.store().find(self.root, path).ok()?;
+        Some(found.entry.id.to_string())
     }
 
     fn list(&self, directory: &str) -> Vec<String> {
@@ -80,18 +86,17 @@ impl Tree for GitTree {
 impl Files for GitTree {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
         let mut store = self.store();
-        let entry = store.find(self.root, path)?;
-        match entry.kind {
-            EntryKind::Blob | EntryKind::BlobExecutable => store.blob(path, entry.id).map(Cow::Owned),
-            EntryKind::Tree => Err(unreadable(path, "it is a directory")),
-            EntryKind::Commit => Err(submodule(path)),
-            EntryKind::Link => Err(unreadable(path, "it is a symbolic link")),
+        let Entry { kind, id } = store.find(self.root, path)?.entry;
+        match kind {
+            EntryKind::Blob | EntryKind::BlobExecutable => store.blob(id).map(Cow::Owned),
+            EntryKind::Tree => Err(FilesError::NotAFile),
+            EntryKind::Commit => Err(submodule()),
+            EntryKind::Link => Err(FilesError::NotFound),
         }
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {
-        let entry = self.store().find(self.root, path).ok()?;
-        match entry.kind {
+        match self.store().find(self.root, path).ok()?.entry.kind {
             EntryKind::Tree => Some(Kind::Dir),
             EntryKind::Blob | EntryKind::BlobExecutable => Some(Kind::File),
             // Reading it says that it is a submodule, which "not found" would hide.
@@ -99,76 +104,77 @@ impl Files for GitTree {
             EntryKind::Link => None,
         }
     }
+
+    fn resolve(&self, path: &str) -> Result<String, FilesError> {
+        Ok(self.store().find(self.root, path)?.path)
+    }
 }
 
 // === impl Store ===
 
 impl Store {
     /// Walks down from the root, following links.
-    fn find(&mut self, root: ObjectId, path: &str) -> Result<Entry, FilesError> {
+    fn find(&mut self, root: ObjectId, path: &str) -> Result<Found, FilesError> {
         let mut todo: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
-        // The directories on the way, so that `..` in a link leads back up.
-        let mut trail = vec![Entry {
+        // The way so far, so that `..` in a link leads back up.
+        let mut trail: Vec<(String, Entry)> = Vec::new();
+        let root = Entry {
             kind: EntryKind::Tree,
             id: root,
-        }];
+        };
         let mut links = 0;
         while let Some(name) = todo.pop() {
             match name.as_str() {
                 "" | "." => continue,
-                ".." if trail.len() > 1 => {
-                    trail.pop();
+                ".." => {
+                    trail.pop().ok_or(FilesError::Outside)?;
                     continue;
                 }
-                ".." => return Err(unreadable(path, "it leads out of the repository")),
                 _ => {}
             }
-            let entry = self.child(path, trail.last().copied(), &name)?;
+            let parent = trail.last().map_or(root, |(_, entry)| *entry);
+            let entry = self.child(parent, &name)?;
             if entry.kind != EntryKind::Link {
-                trail.push(entry);
+                trail.push((name, entry));
                 continue;
             }
             links += 1;
             if links > LINKS {
-                return Err(unreadable(path, "its symbolic links lead in circles"));
+                return Err(failed("its symbolic links lead in circles"));
             }
-            let target = self.link_target(path, &name, entry.id)?;
+            let target = self.link_target(&name, entry.id)?;
             todo.extend(target.split('/').rev().map(str::to_owned));
         }
-        trail.pop().ok_or_else(|| missing(path))
+        let names: Vec<&str> = trail.iter().map(|(name, _)| name.as_str()).collect();
+        let path = names.join("/");
+        let entry = trail.last().map_or(root, |(_, entry)| *entry);
+        Ok(Found { path, entry })
     }
 
-    fn child(&mut self, path: &str, parent: Option<Entry>, name: &str) -> Result<Entry, FilesError> {
-        let parent = parent.ok_or_else(|| missing(path))?;
+    fn child(&mut self, parent: Entry, name: &str) -> Result<Entry, FilesError> {
         match parent.kind {
-            EntryKind::Tree => self
-                .directory(path, parent.id)?
-                .get(name)
-                .copied()
-                .ok_or_else(|| missing(path)),
-            EntryKind::Commit => Err(submodule(path)),
-            EntryKind::Blob | EntryKind::BlobExecutable | EntryKind::Link => Err(missing(path)),
+            EntryKind::Tree => {
+                let directory = self.directory(parent.id)?;
+                directory.get(name).copied().ok_or(FilesError::NotFound)
+            }
+            EntryKind::Commit => Err(submodule()),
+            EntryKind::Blob | EntryKind::BlobExecutable | EntryKind::Link => Err(FilesError::NotFound),
         }
     }
 
-    fn directory(&mut self, path: &str, id: ObjectId) -> Result<Arc<HashMap<String, Entry>>, FilesError> {
+    fn directory(&mut self, id: ObjectId) -> Result<Arc<HashMap<String, Entry>>, FilesError> {
         if let Some(known) = self.directories.get(&id) {
             return Ok(Arc::clone(known));
         }
-        let damaged = |error: gix::Error| unreadable(path, &format!("tree {id} cannot be read: {error}"));
-        let tree = self.repository.find_tree(id).map_err(damaged)?;
+        let unreadable = |error| failed(format!("tree {id} cannot be read: {error}"));
+        let tree = self.repository.find_tree(id).map_err(unreadable)?;
         let mut entries = HashMap::new();
         for entry in tree.iter() {
-            let entry = entry.map_err(|error| unreadable(path, &format!("tree {id} is damaged: {error}")))?;
+            let entry = entry.map_err(|error| failed(format!("tree {id} is damaged: {error}")))?;
             // A name that is not UTF-8 cannot be asked for.
             if let Ok(name) = entry.filename().to_str() {
-                entries.insert(
-                    name.to_owned(),
-                    Entry {
-                        kind: entry.mode().kind(),
-                        id: entry.object_id(),
-                    },
-                );
+                let (kind, id) = (entry.mode().kind(), entry.object_id());
+                entries.insert(name.to_owned(), Entry { kind, id });
             }
         }
         let entries = Arc::new(entries);
@@ -176,50 +182,36 @@ impl Store {
         Ok(entries)
     }
 
-    fn link_target(&self, path: &str, name: &str, id: ObjectId) -> Result<String, FilesError> {
-        let target = String::from_utf8(self.blob(path, id)?).map_err(|_| {
-            unreadable(
-                path,
-                &format!("the target of the symbolic link `{name}` is not UTF-8"),
-            )
-        })?;
+    fn link_target(&self, name: &str, id: ObjectId) -> Result<String, FilesError> {
+        let target = String::from_utf8(self.blob(id)?);
+        let target =
+            target.map_err(|_| failed(format!("the target of the symbolic link `{name}` is not UTF-8")))?;
         if target.starts_with('/') {
-            let reason = format!("the symbolic link `{name}` leads out of the repository, to `{target}`");
-            return Err(unreadable(path, &reason));
+            return Err(FilesError::Outside);
         }
         Ok(target)
     }
 
-    fn blob(&self, path: &str, id: ObjectId) -> Result<Vec<u8>, FilesError> {
-        let damaged = |error: gix::Error| unreadable(path, &format!("object {id} cannot be read: {error}"));
-        let size = self.repository.find_header(id).map_err(damaged)?.size();
+    fn blob(&self, id: ObjectId) -> Result<Vec<u8>, FilesError> {
+        let unreadable = |error| failed(format!("object {id} cannot be read: {error}"));
+        let size = self.repository.find_header(id).map_err(unreadable)?.size();
         if size > LARGEST_FILE {
-            let reason = format!("it has {size} bytes; files of more than {LARGEST_FILE} bytes are not read");
-            return Err(unreadable(path, &reason));
+            return Err(FilesError::TooLarge {
+                size,
+                limit: LARGEST_FILE,
+            });
         }
-        let mut blob = self.repository.find_blob(id).map_err(damaged)?;
+        let mut blob = self.repository.find_blob(id).map_err(unreadable)?;
         Ok(blob.take_data())
     }
 }
 
-fn missing(path: &str) -> FilesError {
-    FilesError::NotFound {
-        path: path.to_owned(),
-    }
+fn submodule() -> FilesError {
+    failed("it is a git submodule, whose content belongs to another repository; add the files themselves")
 }
 
-fn submodule(path: &str) -> FilesError {
-    unreadable(
-        path,
-        "it is a git submodule, whose content belongs to another repository; add the files themselves",
-    )
-}
-
-fn unreadable(path: &str, reason: &str) -> FilesError {
-    FilesError::Unreadable {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    }
+fn failed(reason: impl Into<String>) -> FilesError {
+    FilesError::Io(reason.into())
 }
 
 /// Whether a commit and everything below its tree can be read.

@@ -173,39 +173,54 @@ fn merge(map: &mut Map<String, Value>, node: &Node, in_flow: bool) -> Result<(),
     }
 }
 
+/// A scalar after go-yaml v3 has printed it: a tag is written when it was in the text, or when the text
+/// alone would resolve to another one; a string that would not stay one gets quotes.
 fn scalar(node: &Node, text: &str, in_flow: bool) -> Result<Value, JsonError> {
-    if node.style.is_quoted() && matches!(node.tag, Tag::Str | Tag::None) {
-        if node.style == Style::Folded && !in_flow {
-            return Ok(Value::String(refold(text)));
-        }
-        return Ok(Value::String(text.to_owned()));
+    let string = || Ok(Value::String(text.to_owned()));
+    if node.tagged {
+        return by_tag(node, text);
     }
-    match &node.tag {
-        Tag::Str | Tag::Merge | Tag::Other(_) | Tag::Map | Tag::Seq => Ok(Value::String(text.to_owned())),
-        Tag::Binary => binary(node, text),
-        // In flow style an empty plain value is printed as ''.
-        Tag::Null | Tag::None if text.is_empty() && in_flow && !node.tagged => {
-            Ok(Value::String(String::new()))
-        }
-        Tag::None if text.contains('\n') => Ok(Value::String(text.to_owned())),
-        Tag::None => typed(node, text, resolve(text, Version::V3)),
-        tag => {
-            let resolved = resolve(text, Version::V3);
-            let fits = matches!(
-                (tag, &resolved),
-                (Tag::Null, Resolved::Null)
-                    | (Tag::Bool, Resolved::Bool(_))
-                    | (Tag::Int, Resolved::Int(_))
-                    | (Tag::Float, Resolved::Float(_) | Resolved::Int(_))
-                    | (Tag::Timestamp, Resolved::Time(_))
-            );
-            if !fits {
-                let message = format!("cannot decode {:?} as {}", text, tag.as_str());
-                return Err(JsonError::at(node, message));
+    if node.style.is_quoted() {
+        return match node.tag {
+            Tag::Str | Tag::None if node.style == Style::Folded && !in_flow => {
+                Ok(Value::String(refold(text)))
             }
-            typed(node, text, resolved)
-        }
+            Tag::Str | Tag::None => string(),
+            ref tag if resolve_tag(text) == *tag => string(),
+            _ => by_tag(node, text),
+        };
     }
+    match node.tag {
+        Tag::Str => string(),
+        // In flow style an empty plain value is printed as ''.
+        Tag::Null | Tag::None if text.is_empty() && in_flow => string(),
+        Tag::None if text.contains('\n') => string(),
+        Tag::None => typed(node, text, resolve(text, Version::V3)),
+        _ => by_tag(node, text),
+    }
+}
+
+fn by_tag(node: &Node, text: &str) -> Result<Value, JsonError> {
+    let resolved = match &node.tag {
+        Tag::Binary => return binary(node, text),
+        Tag::Null | Tag::Bool | Tag::Int | Tag::Float | Tag::Timestamp => resolve(text, Version::V3),
+        _ => return Ok(Value::String(text.to_owned())),
+    };
+    let fits = matches!(
+        (&node.tag, &resolved),
+        (Tag::Null, Resolved::Null)
+            | (Tag::Bool, Resolved::Bool(_))
+            | (Tag::Int, Resolved::Int(_))
+            | (Tag::Float, Resolved::Float(_) | Resolved::Int(_))
+            | (Tag::Timestamp, Resolved::Time(_))
+    );
+    if !fits {
+        return Err(JsonError::at(
+            node,
+            format!("cannot decode {text:?} as {}", node.tag.as_str()),
+        ));
+    }
+    typed(node, text, resolved)
 }
 
 fn typed(node: &Node, text: &str, resolved: Resolved) -> Result<Value, JsonError> {

@@ -10,37 +10,38 @@ pub(super) fn text(number: &Number) -> String {
     let Some(float) = number.as_f64() else {
         return number.to_string();
     };
-    integral(float).map_or_else(|| shortest(float), |whole| whole.to_string())
+    integral(float).map_or_else(|| shortest_float(float), |whole| whole.to_string())
 }
 
-/// The integer that a float is when Go writes it to JSON without a point and reads it back.
+/// The integer that a float is when Go writes it to JSON without a point and reads it back: its shortest
+/// digits, filled up with zeros.
 pub(super) fn integral(float: f64) -> Option<Number> {
-    const TWO_63: f64 = 9_223_372_036_854_775_808.0;
-    if float.fract() != 0.0 || !float.is_finite() {
+    if float.fract() != 0.0 || !float.is_finite() || float.abs() >= 1e21 {
         return None;
     }
-    if (-TWO_63..TWO_63).contains(&float) {
-        #[expect(clippy::cast_possible_truncation, reason = "the range was just checked")]
-        return Some(Number::from(float as i64));
-    }
-    if (0.0..TWO_63 * 2.0).contains(&float) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the range was just checked"
-        )]
-        return Some(Number::from(float as u64));
-    }
-    None
+    let digits = format!("{float}");
+    digits
+        .parse::<i64>()
+        .map(Number::from)
+        .or_else(|_| digits.parse::<u64>().map(Number::from))
+        .ok()
 }
 
 /// Go's `FormatFloat(f, 'g', -1, 64)`: the exponent form below 1e-4 and from 1e6 on.
-pub(super) fn shortest(float: f64) -> String {
-    let scientific = format!("{float:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+pub fn shortest_float(float: f64) -> String {
+    general(&format!("{float:e}"), || format!("{float}"))
+}
+
+/// Go's `FormatFloat(f, 'g', -1, 32)`.
+pub fn shortest_float_32(float: f32) -> String {
+    general(&format!("{float:e}"), || format!("{float}"))
+}
+
+fn general(scientific: &str, plain: impl FnOnce() -> String) -> String {
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
     if (-4..6).contains(&exponent) {
-        return format!("{float}");
+        return plain();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
@@ -63,8 +64,9 @@ mod tests {
             (1e300, "1e+300"),
             (-2.5, "-2.5"),
             (-0.0, "0"),
+            (12_345_678_901_234_567_890.0, "12345678901234567000"),
             (1e15, "1000000000000000"),
-            (1.8446744073709552e19, "1.8446744073709552e+19"),
+            (18_446_744_073_709_551_616.0, "1.8446744073709552e+19"),
         ];
         for (float, text) in rows {
             assert_eq!(super::text(&Number::from_f64(float).unwrap()), text);

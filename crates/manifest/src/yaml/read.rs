@@ -295,6 +295,7 @@ fn scalar(text: String, style: ScalarStyle, tag: Option<&str>, place: Place, abs
         style,
         tagged,
         place,
+        link: 0,
     }
 }
 

@@ -1,0 +1,632 @@
+//! Layer: one kustomization, and the resources that it and its bases make.
+
+use std::sync::Arc;
+
+use manifest::Place;
+
+use crate::build::{Context, Loader};
+use crate::configuration;
+use crate::error::{BuildError, BuildErrors, Result};
+use crate::fieldspec::Config;
+use crate::files::{Kind, join};
+use crate::generate::{self, Target, merged_options};
+use crate::id::Id;
+use crate::kustomization::{self, GeneratorArgs, Kustomization, Located, Var};
+use crate::origin::{self, Origin};
+use crate::plugin::{self, Plugin};
+use crate::read::{self, Source};
+use crate::resource::{Behavior, ResMap, Resource, texts};
+use crate::transform::{Step, Transformer};
+use crate::{generate::set_binary_data, generate::set_config_map_data, generate::set_secret_data};
+
+/// What a layer and those below it have made so far.
+#[derive(Default)]
+pub(crate) struct Accumulated {
+    pub resources: ResMap,
+    pub config: Arc<Config>,
+    /// The vars by name.
+    pub vars: std::collections::BTreeMap<String, Var>,
+}
+
+/// A loaded kustomization.
+pub(crate) struct Layer<'c, 'f> {
+    pub loader: Loader<'c, 'f>,
+    /// The name of the kustomization file.
+    pub file: &'static str,
+    /// The path of the kustomization file.
+    pub path: String,
+    pub kustomization: Kustomization,
+}
+
+const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+impl<'c, 'f> Layer<'c, 'f> {
+    /// Finds and decodes the kustomization file of a directory.
+    ///
+    /// # Errors
+    ///
+    /// When there is none or more than one, and for everything in it that is wrong.
+    pub(crate) fn load(context: &'c Context<'f>, loader: Loader<'c, 'f>) -> Result<Self> {
+        let is_file = |name: &&str| {
+            let path = join(&loader.dir, name).unwrap_or_default();
+            context.files.kind(&path) == Some(Kind::File) && loader.locate(name).is_ok()
+        };
+        let found: Vec<&'static str> = FILE_NAMES.into_iter().filter(is_file).collect();
+        let dir = if loader.dir.is_empty() { "." } else { &loader.dir };
+        let file = match found.as_slice() {
+            [file] => *file,
+            [] => {
+                let message = format!(
+                    "unable to find one of {} in directory {dir}",
+                    FILE_NAMES.join(", ")
+                );
+                return Err(BuildError::new(message).into());
+            }
+            several => {
+                let message = format!(
+                    "found multiple kustomization files under {dir}: {}",
+                    several.join(", ")
+                );
+                return Err(BuildError::new(message).hint("keep one of them").into());
+            }
+        };
+        let (text, path) = loader.load_text(file)?;
+        let (kustomization, warnings) = kustomization::decode(&text, &path)?;
+        context.warnings.borrow_mut().extend(warnings);
+        Ok(Self {
+            loader,
+            file,
+            path,
+            kustomization,
+        })
+    }
+
+    /// Uses the schema that the kustomization names.
+    pub(crate) fn set_schema(&self, context: &Context<'_>) -> Result<()> {
+        let openapi = &self.kustomization.openapi;
+        let version = openapi.get("version").map(String::as_str).unwrap_or_default();
+        let Some(path) = openapi.get("path") else {
+            return context
+                .schema
+                .set_version(version)
+                .map_err(|why| self.error(0, "openapi", why).into());
+        };
+        let (text, file) = self
+            .loader
+            .load_text(path)
+            .map_err(|errors| errors.at(&self.path, 0))?;
+        if openapi.contains_key("version") {
+            let why = "builtin version and custom schema provided, cannot use both";
+            return Err(self.error(0, "openapi", why).into());
+        }
+        let node = manifest::yaml::read_first(&text, &file, 0)?.unwrap_or_else(manifest::Node::null);
+        let document = node
+            .to_json_1_1()
+            .map_err(|error| BuildError::from(error.in_file(&file)))?;
+        if !document.is_object() {
+            return Err(BuildError::new("an OpenAPI schema must be a mapping")
+                .at(&file, 1)
+                .into());
+        }
+        context.schema.set_custom(document);
+        Ok(())
+    }
+
+    fn error(&self, line: u32, field: &str, why: impl Into<String>) -> BuildError {
+        BuildError {
+            field: Some(field.to_owned()),
+            ..BuildError::new(why)
+        }
+        .at(&self.path, line)
+    }
+
+    fn located<T>(&self, item: &Located<T>, result: Result<()>) -> Result<()> {
+        self.place(item, result)
+    }
+
+    /// Adds the place of an item of the kustomization to the errors that have none.
+    fn place<T, V>(&self, item: &Located<T>, result: Result<V>) -> Result<V> {
+        result.map_err(|errors| {
+            let has_file = errors.iter().all(|error| error.file.is_some());
+            if has_file {
+                errors
+            } else {
+                errors.in_field(&item.field).at(&self.path, item.line)
+            }
+        })
+    }
+
+    /// Runs the layer: bases, generators, components, transformers, validators, vars.
+    pub(crate) fn accumulate(&self, context: &Context<'f>, origin: Option<&Origin>) -> Result<Accumulated> {
+        self.accumulate_into(context, Accumulated::default(), origin)
+    }
+
+    fn accumulate_into(
+        &self,
+        context: &Context<'f>,
+        mut accumulated: Accumulated,
+        origin: Option<&Origin>,
+    ) -> Result<Accumulated> {
+        if let Some(helm) = &self.kustomization.helm {
+            let error = self.error(helm.line, &helm.field, "helm charts are not inflated");
+            return Err(error
+                .hint("run `helm template`, commit its output and list it under resources")
+                .into());
+        }
+        self.accumulate_resources(context, &mut accumulated, &self.kustomization.resources, origin)?;
+        self.merge_config(&mut accumulated)?;
+        self.run_generators(context, &mut accumulated, origin)?;
+        for component in &self.kustomization.components {
+            let below = origin.map(|origin| origin.append(&component.value));
+            let result = self.loader.enter(&component.value).and_then(|loader| {
+                let layer = self.open(context, loader, true)?;
+                layer.accumulate_into(context, std::mem::take(&mut accumulated), below.as_ref())
+            });
+            accumulated = self.place(component, result)?;
+            // The reference adds the component's resources to a new, empty accumulator.
+            self.place(
+                component,
+                accumulated
+                    .resources
+                    .check_ids(&context.schema)
+                    .map_err(Into::into),
+            )?;
+        }
+        self.run_transformers(context, &mut accumulated, origin)?;
+        self.run_validators(context, &mut accumulated, origin)?;
+        self.merge_vars(context, &mut accumulated)?;
+        Ok(accumulated)
+    }
+
+    /// Adds the resources of files and bases. Problems of one do not hide those of the next.
+    fn accumulate_resources(
+        &self,
+        context: &Context<'f>,
+        accumulated: &mut Accumulated,
+        paths: &[Located<String>],
+        origin: Option<&Origin>,
+    ) -> Result<()> {
+        let mut errors = BuildErrors::default();
+        for item in paths {
+            let below = origin.map(|origin| origin.append(&item.value));
+            let result = self.accumulate_path(context, accumulated, &item.value, below.as_ref());
+            errors.take(self.located(item, result));
+        }
+        errors.into_result()?;
+        if accumulated.resources.list().len() > context.options.max_objects {
+            return Err(format!("more than {} objects", context.options.max_objects).into());
+        }
+        Ok(())
+    }
+
+    fn accumulate_path(
+        &self,
+        context: &Context<'f>,
+        accumulated: &mut Accumulated,
+        path: &str,
+        origin: Option<&Origin>,
+    ) -> Result<()> {
+        let full = join(&self.loader.dir, path);
+        if full.is_some_and(|full| !path.is_empty() && context.files.kind(&full) == Some(Kind::File)) {
+            for mut resource in self.read_file(context, path)? {
+                if let Some(origin) = origin {
+                    origin::set(&mut resource, origin);
+                }
+                accumulated.resources.append(&context.schema, resource)?;
+            }
+            return Ok(());
+        }
+        let layer = self.open(context, self.loader.enter(path)?, false)?;
+        let below = layer.accumulate(context, origin)?;
+        for resource in below.resources.into_list() {
+            accumulated.resources.append(&context.schema, resource)?;
+        }
+        accumulated.config = accumulated.config.merge(&below.config)?;
+        for (name, var) in below.vars {
+            add_var(&mut accumulated.vars, name, var)?;
+        }
+        Ok(())
+    }
+
+    /// Loads the layer of a base or component.
+    fn open(
+        &self,
+        context: &'c Context<'f>,
+        loader: Loader<'c, 'f>,
+        as_component: bool,
+    ) -> Result<Layer<'c, 'f>>
+    where
+        'f: 'c,
+    {
+        let mut layer = Layer::load(context, loader)?;
+        layer
+            .kustomization
+            .build_metadata
+            .clone_from(&self.kustomization.build_metadata);
+        layer.set_schema(context)?;
+        match (as_component, layer.kustomization.is_component) {
+            (true, false) => Err(layer
+                .error(0, "kind", "expected kind Component for a path under components")
+                .into()),
+            (false, true) => {
+                let error = layer.error(0, "kind", "a Component cannot be a resource");
+                Err(error.hint("list it under components").into())
+            }
+            _ => Ok(layer),
+        }
+    }
+
+    fn read_file(&self, context: &Context<'f>, path: &str) -> Result<Vec<Resource>> {
+        let (text, file) = self.loader.load_text(path)?;
+        let number = context.source(&file);
+        read::resources(Source {
+            text: &text,
+            file: &file,
+            number,
+            line_offset: 0,
+        })
+    }
+
+    fn merge_config(&self, accumulated: &mut Accumulated) -> Result<()> {
+        let mut config = Config::builtin();
+        for item in &self.kustomization.configurations {
+            let loaded = self.place(item, configuration::load(&self.loader, &item.value))?;
+            config = self.place(item, config.merge(&Arc::new(loaded)).map_err(Into::into))?;
+        }
+        accumulated.config = accumulated.config.merge(&config)?;
+        for item in &self.kustomization.crds {
+            let loaded = self.place(item, configuration::load_crd(&self.loader, &item.value))?;
+            let merged = accumulated.config.merge(&Arc::new(loaded)).map_err(Into::into);
+            accumulated.config = self.place(item, merged)?;
+        }
+        Ok(())
+    }
+
+    fn run_generators(
+        &self,
+        context: &Context<'f>,
+        accumulated: &mut Accumulated,
+        origin: Option<&Origin>,
+    ) -> Result<()> {
+        let mut generated: Vec<(Resource, Option<Origin>)> = Vec::new();
+        let mut errors = BuildErrors::default();
+        let kustomization = &self.kustomization;
+        let sets = [
+            (
+                Target::ConfigMap,
+                &kustomization.config_maps,
+                "ConfigMapGenerator",
+            ),
+            (Target::Secret, &kustomization.secrets, "SecretGenerator"),
+        ];
+        for (target, list, kind) in sets {
+            for item in list {
+                let options = merged_options(
+                    item.value.options.as_ref(),
+                    kustomization.generator_options.as_ref(),
+                );
+                let args = GeneratorArgs {
+                    options,
+                    ..item.value.clone()
+                };
+                let place = self.kustomization_place(context, item.line);
+                let made = self.place(item, generate::generate(&self.loader, target, &args, place));
+                let from = origin.map(|origin| origin.builtin(self.file, kind));
+                generated.extend(errors.take(made).map(|resource| (resource, from)));
+            }
+        }
+        for (plugin, from) in self.plugins(context, &kustomization.generators, origin)? {
+            let made = plugin.generate(&self.loader)?;
+            generated.extend(made.into_iter().map(|resource| (resource, from.clone())));
+        }
+        errors.into_result()?;
+        for (mut resource, from) in generated {
+            if let Some(from) = from.filter(|_| origin::of(&resource).is_none()) {
+                origin::set(&mut resource, &from);
+            }
+            let place = resource.place;
+            absorb(context, &mut accumulated.resources, resource)
+                .map_err(|why| context.located(place, BuildError::new(why)))?;
+        }
+        Ok(())
+    }
+
+    fn kustomization_place(&self, context: &Context<'_>, line: u32) -> Place {
+        Place {
+            source: context.source(&self.path),
+            line,
+            column: 1,
+        }
+    }
+
+    /// The plugins that a list of files, directories and inline texts configures.
+    fn plugins(
+        &self,
+        context: &Context<'f>,
+        list: &[Located<String>],
+        origin: Option<&Origin>,
+    ) -> Result<Vec<(Plugin, Option<Origin>)>> {
+        let mut configured = Accumulated::default();
+        let mut paths = Vec::new();
+        for item in list {
+            let source = Source {
+                text: &item.value,
+                file: &self.path,
+                number: context.source(&self.path),
+                line_offset: item.line,
+            };
+            match read::resources(source) {
+                Ok(resources) => {
+                    for mut resource in resources {
+                        if let Some(origin) = origin {
+                            origin::set(&mut resource, &origin.append(self.file));
+                        }
+                        let added = configured.resources.append(&context.schema, resource);
+                        self.located(item, added.map_err(Into::into))?;
+                    }
+                }
+                // What is no object is a path.
+                Err(errors) if item.value.contains('\n') => return self.place(item, Err(errors)),
+                Err(_) => paths.push(item.clone()),
+            }
+        }
+        self.accumulate_resources(context, &mut configured, &paths, origin)?;
+        let mut plugins = Vec::new();
+        for resource in configured.resources.list() {
+            let plugin = plugin::load(context, &self.loader, resource).map_err(|errors| {
+                BuildErrors::from_iter(errors.into_iter().map(|e| context.located(resource.place, e)))
+            })?;
+            let from = origin::of(resource).map(|from| Origin {
+                path: String::new(),
+                configured_in: from.path,
+                configured_by: Some([
+                    resource.api_version().to_owned(),
+                    resource.kind().to_owned(),
+                    resource.name().to_owned(),
+                    resource.namespace().to_owned(),
+                ]),
+            });
+            plugins.push((plugin, from));
+        }
+        Ok(plugins)
+    }
+
+    fn run_transformers(
+        &self,
+        context: &Context<'f>,
+        accumulated: &mut Accumulated,
+        origin: Option<&Origin>,
+    ) -> Result<()> {
+        let mut steps = self.builtin_steps(context, &accumulated.config)?;
+        for (plugin, from) in self.plugins(context, &self.kustomization.transformers, origin)? {
+            let transformer = plugin.into_transformer()?;
+            steps.push(Step {
+                transformer,
+                kind: "",
+                line: 0,
+                field: String::new(),
+                from,
+            });
+        }
+        for step in steps {
+            let from = match (&step.from, origin) {
+                (Some(from), _) => Some(from.clone()),
+                (None, Some(origin)) if !step.kind.is_empty() => Some(origin.builtin(self.file, step.kind)),
+                _ => None,
+            };
+            let run = step.transformer.run(context, &mut accumulated.resources);
+            run.map_err(|errors| match step.line {
+                0 => errors,
+                line => {
+                    let has_file = errors.iter().all(|error| error.file.is_some());
+                    if has_file {
+                        errors
+                    } else {
+                        errors.in_field(&step.field).at(&self.path, line)
+                    }
+                }
+            })?;
+            if let Some(from) = from {
+                accumulated
+                    .resources
+                    .list_mut()
+                    .iter_mut()
+                    .for_each(|resource| origin::record(resource, &from));
+            }
+            accumulated.resources.drop_gone();
+        }
+        Ok(())
+    }
+
+    /// The steps of the kustomization's own fields, in the order in which they run.
+    fn builtin_steps(&self, context: &Context<'f>, config: &Arc<Config>) -> Result<Vec<Step>> {
+        crate::transform::steps(context, self, config)
+    }
+
+    fn run_validators(
+        &self,
+        context: &Context<'f>,
+        accumulated: &mut Accumulated,
+        origin: Option<&Origin>,
+    ) -> Result<()> {
+        for (plugin, _) in self.plugins(context, &self.kustomization.validators, origin)? {
+            let transformer: Transformer = plugin.into_transformer()?;
+            let mut copy = accumulated.resources.clone();
+            transformer.run(context, &mut copy)?;
+            for resource in copy.list_mut() {
+                let mut labels = resource.labels();
+                if labels.remove("validated-by").is_some() {
+                    resource.set_labels(&labels);
+                }
+            }
+            let same = copy.list().iter().map(|r| &r.node).eq(accumulated
+                .resources
+                .list()
+                .iter()
+                .map(|r| &r.node));
+            if !same {
+                return Err(self
+                    .error(0, "validators", "a validator shouldn't modify the resources")
+                    .into());
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_vars(&self, context: &Context<'f>, accumulated: &mut Accumulated) -> Result<()> {
+        let schema = &context.schema;
+        for item in &self.kustomization.vars {
+            let var = &item.value;
+            let target = Id::new(
+                schema,
+                &var.gvk.api_version(),
+                &var.gvk.kind,
+                &var.object,
+                &var.namespace,
+            );
+            let any_namespace = target.namespace.is_empty() && !target.cluster_scoped;
+            let found = accumulated.resources.matching_any(schema, |id| {
+                if any_namespace {
+                    id.gvk == target.gvk && id.name == target.name
+                } else {
+                    target.same(id)
+                }
+            });
+            if found.len() > 1 {
+                let why = format!(
+                    "found {} objects for var {} (unable to disambiguate)",
+                    found.len(),
+                    var.name
+                );
+                return Err(self.error(item.line, &item.field, why).into());
+            }
+            for at in found {
+                accumulated.resources.list_mut()[at].vars.push(var.name.clone());
+            }
+            let added = add_var(&mut accumulated.vars, var.name.clone(), var.clone());
+            self.located(item, added.map_err(Into::into))?;
+        }
+        Ok(())
+    }
+}
+
+fn add_var(
+    vars: &mut std::collections::BTreeMap<String, Var>,
+    name: String,
+    var: Var,
+) -> std::result::Result<(), String> {
+    if vars.contains_key(&name) {
+        return Err(format!("var '{name}' already encountered"));
+    }
+    vars.insert(name, var);
+    Ok(())
+}
+
+/// Adds a generated resource, or merges it with the one that has its id.
+fn absorb(context: &Context<'_>, all: &mut ResMap, mut new: Resource) -> std::result::Result<(), String> {
+    let schema = &context.schema;
+    let id = new.id(schema);
+    let behavior = new.memory.behavior.unwrap_or_default();
+    let found = all.matching_any(schema, |other| id.same(other));
+    let at = match found.as_slice() {
+        [] if matches!(behavior, Behavior::Merge | Behavior::Replace) => {
+            return Err(format!("id {id} does not exist; cannot merge or replace"));
+        }
+        [] => return all.append(schema, new),
+        [at] => *at,
+        _ => return Err(format!("found multiple objects that could accept merge of {id}")),
+    };
+    let old = all.list()[at].clone();
+    match behavior {
+        Behavior::Replace => copy_metadata(&mut new, &old),
+        Behavior::Merge => {
+            let old_data = if new.api_version() == "v1" && new.kind() == "Secret" {
+                without_string_data(&old)?
+            } else {
+                old.clone()
+            };
+            copy_metadata(&mut new, &old);
+            merge_data(&mut new, &old_data, "data");
+            merge_data(&mut new, &old, "binaryData");
+            if let Some(from) = origin::of(&old) {
+                origin::set(&mut new, &from);
+            }
+        }
+        Behavior::Create | Behavior::Unspecified => {
+            let name = if behavior == Behavior::Create {
+                "create"
+            } else {
+                "unspecified"
+            };
+            return Err(format!(
+                "id {id} exists; can not use behavior: '{name}', behavior must be merge or replace"
+            ));
+        }
+    }
+    all.list_mut()[at] = new;
+    Ok(())
+}
+
+/// Labels, annotations, name, namespace and memory of the old object; its labels and annotations lose
+/// against those of the new one.
+fn copy_metadata(new: &mut Resource, old: &Resource) {
+    let mut labels = old.labels();
+    labels.extend(new.labels());
+    new.set_labels(&labels);
+    let mut annotations = old.annotations();
+    annotations.extend(new.annotations());
+    new.set_annotations(&annotations);
+    let wanted_hash = new.memory.needs_hash;
+    new.memory = old.memory.clone();
+    new.memory.needs_hash = wanted_hash && old.memory.needs_hash;
+    new.set_name(old.name());
+    new.set_namespace(old.namespace());
+    new.vars.clone_from(&old.vars);
+}
+
+fn merge_data(new: &mut Resource, old: &Resource, field: &str) {
+    let entries = |resource: &Resource| {
+        let nodes = resource
+            .node
+            .get(field)
+            .map(manifest::Node::entries)
+            .unwrap_or_default();
+        let mut values = texts(nodes);
+        for (key, value) in nodes.iter().filter(|(_, value)| value.is_null()) {
+            let _ = value;
+            values.insert(key.as_str().unwrap_or_default().to_owned(), String::new());
+        }
+        values
+    };
+    let mut values = entries(old);
+    values.extend(entries(new));
+    new.node.remove(field);
+    if field == "data" {
+        let bytes = values
+            .into_iter()
+            .map(|(key, value)| (key, value.into_bytes()))
+            .collect();
+        set_config_map_data(&mut new.node, &bytes);
+    } else {
+        set_binary_data(&mut new.node, &values);
+    }
+}
+
+/// A Secret with its `stringData` moved to `data`.
+fn without_string_data(secret: &Resource) -> std::result::Result<Resource, String> {
+    let mut secret = secret.clone();
+    if let Some(data) = secret.node.remove("stringData").filter(|data| !data.is_null()) {
+        if let Some((key, _)) = data.entries().iter().find(|(_, value)| value.as_str().is_none()) {
+            return Err(format!(
+                "stringData value for key {:?} must be a scalar",
+                key.as_str().unwrap_or_default()
+            ));
+        }
+        let values = texts(data.entries());
+        set_secret_data(
+            &mut secret.node,
+            values.iter().map(|(key, value)| (key.as_str(), value.as_bytes())),
+        );
+    }
+    Ok(secret)
+}

@@ -1,0 +1,438 @@
+//! Replacements: values copied from a field of one resource into fields of others.
+
+use std::collections::BTreeMap;
+
+use manifest::{Data, Node};
+use serde_json::Value;
+
+use super::hash::go_json;
+use super::replace_path::{Make, at_mut, find, lookup, parse, split_path};
+use crate::build::{Context, Loader};
+use crate::decode::LENIENT;
+use crate::error::{BuildError, Result};
+use crate::fieldspec::selects;
+use crate::id::{Id, is_nil_or_empty};
+use crate::kustomization::{self, FieldOptions, ReplacementArgs, SourceArgs, TargetArgs, decode_with};
+use crate::resource::{ResMap, Resource};
+use crate::schema::Schema;
+use crate::selector::Matcher;
+use crate::walk::propagate;
+
+/// The replacements of one layer.
+pub(crate) struct Replacements {
+    list: Vec<Replacement>,
+}
+
+struct Replacement {
+    source: SourceOf,
+    targets: Vec<Target>,
+}
+
+enum SourceOf {
+    Value(String),
+    Field(SourceArgs),
+}
+
+struct Target {
+    select: Matcher,
+    reject: Vec<Matcher>,
+    paths: Vec<String>,
+    options: FieldOptions,
+    has_options: bool,
+}
+
+const NAME: &str = "metadata.name";
+
+impl Replacements {
+    pub(crate) fn new(loader: &Loader<'_, '_>, args: &[ReplacementArgs]) -> Result<Self> {
+        let mut list = Vec::new();
+        for one in args {
+            if one.path.is_empty() {
+                list.push(Replacement::new(one)?);
+                continue;
+            }
+            if one.source.is_some() || one.targets.as_ref().is_some_and(|targets| !targets.is_empty()) {
+                return Err("cannot specify both path and inline replacement".into());
+            }
+            for one in load(loader, &one.path)? {
+                list.push(Replacement::new(&one)?);
+            }
+        }
+        Ok(Self { list })
+    }
+
+    pub(crate) fn run(&self, context: &Context<'_>, resources: &mut ResMap) -> Result<()> {
+        for replacement in &self.list {
+            let value = replacement.value(&context.schema, resources)?;
+            for target in &replacement.targets {
+                for resource in resources.list_mut() {
+                    if target.selects(&context.schema, resource) {
+                        let place = resource.place;
+                        target
+                            .write(resource, &value)
+                            .map_err(|why| context.located(place, BuildError::new(why)))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Loads a file with one replacement or a list of them.
+fn load(loader: &Loader<'_, '_>, path: &str) -> Result<Vec<ReplacementArgs>> {
+    let (text, file) = loader.load_text(path)?;
+    decode_with(&text, &file, LENIENT, |d, root| match root.value {
+        Value::Array(_) => {
+            let items = d.items(root);
+            items
+                .iter()
+                .map(|item| kustomization::replacement(d, item))
+                .collect()
+        }
+        Value::Object(_) => vec![kustomization::replacement(d, root)],
+        _ => {
+            d.error("", "a replacement file must hold a mapping or a list");
+            Vec::new()
+        }
+    })
+}
+
+impl Replacement {
+    fn new(args: &ReplacementArgs) -> std::result::Result<Self, String> {
+        let source = match (&args.source, &args.source_value) {
+            (Some(_), Some(_)) => return Err("sourceValue and source are mutually exclusive".to_owned()),
+            (None, Some(value)) => Some(SourceOf::Value(value.clone())),
+            (Some(source), None) => Some(SourceOf::Field(source.clone())),
+            (None, None) => None,
+        };
+        let (Some(source), Some(targets)) = (source, &args.targets) else {
+            return Err("replacements must specify a source and at least one target".to_owned());
+        };
+        Ok(Self {
+            source,
+            targets: targets
+                .iter()
+                .map(Target::new)
+                .collect::<std::result::Result<_, _>>()?,
+        })
+    }
+
+    fn value(&self, schema: &Schema, resources: &ResMap) -> std::result::Result<Node, String> {
+        let source = match &self.source {
+            SourceOf::Value(value) => return Ok(Node::scalar(value.as_str())),
+            SourceOf::Field(source) => source,
+        };
+        let resource = select_source(schema, resources, source)?;
+        let path = if source.field_path.is_empty() {
+            NAME
+        } else {
+            &source.field_path
+        };
+        let found = lookup(&resource.node, &split_path(path))
+            .map_err(|why| format!("error looking up replacement source {path}: {why}"))?;
+        let node = found.filter(|node| !is_nil_or_empty(node));
+        let node = node.ok_or_else(|| {
+            format!(
+                "fieldPath `{path}` is missing for replacement source {}",
+                describe(source)
+            )
+        })?;
+        refine(node, source.options.as_ref())
+    }
+}
+
+fn describe(source: &SourceArgs) -> String {
+    let SourceArgs {
+        gvk, name, namespace, ..
+    } = source;
+    let place = if namespace.is_empty() {
+        String::new()
+    } else {
+        format!("{namespace}/")
+    };
+    format!("{gvk} {place}{name}").trim().to_owned()
+}
+
+/// The current id of a resource and the earlier ones.
+fn ids(schema: &Schema, resource: &Resource) -> Vec<Id> {
+    let mut ids = vec![resource.id(schema)];
+    ids.extend(resource.previous_ids(schema));
+    // The reference builds the current id without its scope.
+    ids[0].cluster_scoped = false;
+    ids
+}
+
+fn select_source<'r>(
+    schema: &Schema,
+    resources: &'r ResMap,
+    source: &SourceArgs,
+) -> std::result::Result<&'r Resource, String> {
+    let wanted = Id {
+        gvk: source.gvk.clone(),
+        name: source.name.clone(),
+        namespace: source.namespace.clone(),
+        cluster_scoped: false,
+    };
+    let matches = |id: &Id| {
+        (wanted.name.is_empty() || wanted.name == id.name)
+            && (wanted.namespace.is_empty() || wanted.effective_namespace() == id.effective_namespace())
+            && selects(&wanted.gvk, &id.gvk)
+    };
+    let mut found = resources
+        .list()
+        .iter()
+        .filter(|resource| ids(schema, resource).iter().any(matches));
+    match (found.next(), found.next()) {
+        (Some(resource), None) => Ok(resource),
+        (None, _) => Err(format!(
+            "nothing selected by {} as replacement source",
+            describe(source)
+        )),
+        (Some(_), Some(_)) => Err(format!(
+            "multiple matches for replacement source {}",
+            describe(source)
+        )),
+    }
+}
+
+/// The part of a value that the options of its source ask for.
+fn refine(node: &Node, options: Option<&FieldOptions>) -> std::result::Result<Node, String> {
+    let Some(options) = options.filter(|options| !options.delimiter.is_empty()) else {
+        return Ok(node.clone());
+    };
+    let Some(text) = node.as_str() else {
+        return Err("delimiter option can only be used with scalar nodes".to_owned());
+    };
+    let parts: Vec<&str> = text.split(&options.delimiter).collect();
+    let part = usize::try_from(options.index)
+        .ok()
+        .and_then(|index| parts.get(index));
+    let part = part.ok_or_else(|| {
+        format!(
+            "options.index {} is out of bounds for value {text}",
+            options.index
+        )
+    })?;
+    let mut refined = node.clone();
+    refined.data = Data::Scalar((*part).to_owned());
+    Ok(refined)
+}
+
+impl Target {
+    fn new(args: &TargetArgs) -> std::result::Result<Self, String> {
+        let select = args
+            .select
+            .as_ref()
+            .ok_or("target must specify resources to select")?;
+        let paths = if args.field_paths.is_empty() {
+            vec![NAME.to_owned()]
+        } else {
+            args.field_paths.clone()
+        };
+        Ok(Self {
+            select: Matcher::new(select)?,
+            reject: args
+                .reject
+                .iter()
+                .map(Matcher::new)
+                .collect::<std::result::Result<_, _>>()?,
+            paths,
+            options: args.options.clone().unwrap_or_default(),
+            has_options: args.options.is_some(),
+        })
+    }
+
+    fn selects(&self, schema: &Schema, resource: &Resource) -> bool {
+        if !self.select.matches_labels(resource)
+            || self
+                .reject
+                .iter()
+                .any(|reject| reject.has_labels && reject.matches_labels(resource))
+        {
+            return false;
+        }
+        let ids = ids(schema, resource);
+        let rejected = self
+            .reject
+            .iter()
+            .filter(|reject| !reject.has_no_id)
+            .any(|reject| ids.iter().any(|id| reject.matches_id(id)));
+        !rejected && ids.iter().any(|id| self.select.matches_id(id))
+    }
+
+    fn write(&self, resource: &mut Resource, value: &Node) -> std::result::Result<(), String> {
+        let make = (self.has_options && self.options.create).then(|| Make::like(value));
+        for path in &self.paths {
+            let parts = split_path(path);
+            let attempt = resource.node.clone();
+            match self.write_inside_text(resource, &parts, value, make) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(_) => resource.node = attempt,
+            }
+            let missing = |why: String| {
+                let verb = if make.is_some() { "find or create" } else { "find" };
+                let why = if why.is_empty() { why } else { format!(": {why}") };
+                format!("unable to {verb} field {path:?} in replacement target{why}")
+            };
+            let found = find(&mut resource.node, &parts, make).map_err(missing)?;
+            if found.nodes.is_empty() && found.inside_text == 0 {
+                return Err(missing(String::new()));
+            }
+            for steps in found.nodes {
+                let Some(node) = at_mut(&mut resource.node, &steps) else {
+                    continue;
+                };
+                self.set(node, value)?;
+                if node.link != 0 {
+                    let written = node.clone();
+                    propagate(&mut resource.node, &written);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&self, node: &mut Node, value: &Node) -> std::result::Result<(), String> {
+        let mut value = value.clone();
+        let delimiter = &self.options.delimiter;
+        if !delimiter.is_empty() {
+            let Some(text) = node.as_str() else {
+                return Err("delimiter option can only be used with scalar nodes".to_owned());
+            };
+            let mut parts: Vec<&str> = text.split(delimiter.as_str()).collect();
+            let new = if value.is_null() {
+                ""
+            } else {
+                value.as_str().unwrap_or_default()
+            };
+            match usize::try_from(self.options.index) {
+                Err(_) => parts.insert(0, new),
+                Ok(index) if index >= parts.len() => parts.push(new),
+                Ok(index) => parts[index] = new,
+            }
+            let joined = parts.join(delimiter);
+            value.data = Data::Scalar(joined);
+        }
+        if node.as_str().is_some() {
+            // The type of the target stays: a number written into a string is a string.
+            node.data = Data::Scalar(value.as_str().unwrap_or_default().to_owned());
+            node.place = if value.place.line == 0 {
+                node.place
+            } else {
+                value.place
+            };
+        } else {
+            let link = node.link;
+            *node = Node { link, ..value };
+        }
+        Ok(())
+    }
+
+    /// Writes into JSON or YAML that a string field holds. False when the path leads into no such field.
+    fn write_inside_text(
+        &self,
+        resource: &mut Resource,
+        parts: &[String],
+        value: &Node,
+        make: Option<Make>,
+    ) -> std::result::Result<bool, String> {
+        for length in 1..parts.len() {
+            let Ok(Some(field)) = lookup(&resource.node, &parts[..length]) else {
+                continue;
+            };
+            let Some(text) = field.as_str().map(str::to_owned) else {
+                continue;
+            };
+            let Ok(mut inner) = parse(&text) else { continue };
+            let found = find(&mut inner, &parts[length..], make)?;
+            if found.nodes.is_empty() && found.inside_text == 0 {
+                return Err("unable to find field in structured data".to_owned());
+            }
+            for steps in &found.nodes {
+                if let Some(node) = at_mut(&mut inner, steps) {
+                    self.set(node, value)?;
+                }
+            }
+            let printed = print_like(&inner, &text)?;
+            let steps = steps_to(&resource.node, &parts[..length]).ok_or("field is gone")?;
+            if let Some(node) = at_mut(&mut resource.node, &steps) {
+                node.data = Data::Scalar(printed);
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+/// The steps of [`lookup`].
+fn steps_to(node: &Node, parts: &[String]) -> Option<Vec<usize>> {
+    let mut steps = Vec::new();
+    let mut at = node;
+    for part in parts.iter().filter(|part| !part.trim().is_empty()) {
+        let next = lookup(at, std::slice::from_ref(part)).ok()??;
+        let position = match &at.data {
+            Data::Mapping(entries) => entries.iter().position(|(_, value)| std::ptr::eq(value, next))?,
+            Data::Sequence(items) => items.iter().position(|item| std::ptr::eq(item, next))?,
+            Data::Scalar(_) => return None,
+        };
+        steps.push(position);
+        at = next;
+    }
+    Some(steps)
+}
+
+/// Prints a tree as the text that it was read from: JSON compact or indented, or YAML.
+fn print_like(node: &Node, original: &str) -> std::result::Result<String, String> {
+    if !original.trim_start().starts_with(['{', '[']) {
+        return Ok(super::yaml_text::print(node, original).trim().to_owned());
+    }
+    let value = node.to_json().map_err(|error| error.to_string())?;
+    if original.contains('\n') && original.contains("  ") {
+        let mut text = String::new();
+        indented(&value, 0, &mut text);
+        return Ok(text);
+    }
+    let mut text = String::new();
+    go_json(&value, &mut text);
+    Ok(text)
+}
+
+/// Go's `MarshalIndent` with two spaces.
+fn indented(value: &Value, depth: usize, text: &mut String) {
+    let line = |depth: usize, text: &mut String| {
+        text.push('\n');
+        text.push_str(&"  ".repeat(depth));
+    };
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            text.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                line(depth + 1, text);
+                indented(item, depth + 1, text);
+            }
+            line(depth, text);
+            text.push(']');
+        }
+        Value::Object(map) if !map.is_empty() => {
+            text.push('{');
+            let sorted: BTreeMap<_, _> = map.iter().collect();
+            for (at, (key, value)) in sorted.into_iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                line(depth + 1, text);
+                go_json(&Value::from(key.as_str()), text);
+                text.push_str(": ");
+                indented(value, depth + 1, text);
+            }
+            line(depth, text);
+            text.push('}');
+        }
+        other => go_json(other, text),
+    }
+}

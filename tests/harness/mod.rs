@@ -1,0 +1,16 @@
+//! The harness: a real control plane, real repositories and the built binary, for the tests that drive gitsync whole.
+//!
+//! See docs/testing.md for what is real here, what is played, and how to look at a run.
+
+pub mod address;
+pub mod app;
+pub mod binaries;
+pub mod cloud;
+pub mod control_plane;
+pub mod output;
+pub mod pair;
+pub mod process;
+pub mod runtime;
+pub mod state;
+pub mod tags;
+pub mod wait;

@@ -1,0 +1,3 @@
+//! On a real control plane.
+
+mod control_plane;
