@@ -118,7 +118,10 @@ pub(crate) fn annotate(context: &Context<'_>, layer: &Layer<'_, '_>, resources: 
     };
     let (origin, transformations) = (wants("originAnnotations"), wants("transformerAnnotations"));
     if wants("managedByLabel") {
-        let label = ("app.kubernetes.io/managed-by".to_owned(), format!("kustomize-{}", context.options.version));
+        let label = (
+            "app.kubernetes.io/managed-by".to_owned(),
+            format!("kustomize-{}", context.options.version),
+        );
         let fields = [FieldSpec::new(Gvk::default(), "metadata/labels", true)];
         set_everywhere(context, resources, &BTreeMap::from([label]), &fields)?;
     }

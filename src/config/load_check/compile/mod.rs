@@ -37,6 +37,7 @@ impl LoadCheckSpec {
         check_selectors(&rules, &scenarios, &requests, &checks.names, &mut problems);
         let plan = Plan {
             base,
+            tls: self.target.tls.clone().unwrap_or_default(),
             wait_ready: self.target.wait_ready.timeout.get(),
             scenarios,
             requests,

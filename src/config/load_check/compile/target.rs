@@ -10,6 +10,7 @@ pub(super) fn target(spec: &TargetSpec, problems: &mut Problems) -> (Base, Strin
     if let Some(problem) = path_problem(&path) {
         problems.add("/target/path", problem, "write it as /health?full=1");
     }
+    check_tls(spec, problems);
     match (&spec.service, &spec.url) {
         (Some(service), None) => {
             if service.name.is_empty() {
@@ -52,6 +53,37 @@ pub(super) fn target(spec: &TargetSpec, problems: &mut Problems) -> (Base, Strin
             );
             (Base::Origin(String::new()), path)
         }
+    }
+}
+
+fn check_tls(spec: &TargetSpec, problems: &mut Problems) {
+    let Some(tls) = &spec.tls else { return };
+    if spec.url.as_deref().is_some_and(|url| url.starts_with("http://")) {
+        problems.add(
+            "/target/tls",
+            "tls has no effect on an http address".into(),
+            "write https, or remove it",
+        );
+    }
+    let is_certificate = |text: &String| text.contains("-----BEGIN CERTIFICATE-----");
+    if tls
+        .ca_certificates
+        .as_ref()
+        .is_some_and(|text| !is_certificate(text))
+    {
+        let hint = "paste the file that begins with -----BEGIN CERTIFICATE-----";
+        problems.add(
+            "/target/tls/caCertificates",
+            "there is no certificate in it".into(),
+            hint,
+        );
+    }
+    if tls.server_name.as_deref() == Some("") {
+        problems.add(
+            "/target/tls/serverName",
+            "the name is empty".into(),
+            "write for example shop.example",
+        );
     }
 }
 
