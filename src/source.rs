@@ -217,6 +217,56 @@ impl Files for Edited<'_> {
     }
 }
 
+/// Trees in memory, for the tests of whoever reads trees.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::collections::BTreeSet;
+
+    use kustomize::MemoryFiles;
+
+    use super::{Cow, Files, FilesError, Kind, Tree};
+
+    /// Files by path.
+    #[derive(Debug, Clone, Default)]
+    pub struct MemoryTree {
+        files: MemoryFiles,
+        paths: BTreeSet<String>,
+    }
+
+    impl MemoryTree {
+        /// Adds a file, or replaces it.
+        pub fn insert(&mut self, path: &str, text: &str) {
+            self.files.insert(path, text.as_bytes().to_vec());
+            self.paths.insert(path.to_owned());
+        }
+    }
+
+    impl Files for MemoryTree {
+        fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
+            self.files.read(path)
+        }
+
+        fn kind(&self, path: &str) -> Option<Kind> {
+            self.files.kind(path)
+        }
+    }
+
+    impl Tree for MemoryTree {
+        fn tree_id(&self, _path: &str) -> Option<String> {
+            None
+        }
+
+        fn list(&self, directory: &str) -> Vec<String> {
+            let below = self
+                .paths
+                .iter()
+                .filter_map(|path| path.strip_prefix(directory)?.strip_prefix('/'));
+            let names = below.filter_map(|rest| rest.split('/').next()).map(str::to_owned);
+            names.collect::<BTreeSet<_>>().into_iter().collect()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -1,5 +1,191 @@
 //! Command line: what a person types, and what it answers.
 
 pub mod check;
+pub mod context;
+pub mod diff;
 pub mod failure;
+pub mod image;
+pub mod promote;
+pub mod render;
+pub mod run;
+pub mod schema;
+pub mod status;
+pub mod sync;
 pub mod ui;
+pub mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tokio_util::sync::CancellationToken;
+
+use context::{Context, GlobalArgs};
+use failure::{Answer, Failure, Kind};
+use ui::{ColorChoice, Ui};
+
+/// Keep Kubernetes clusters in step with git, and let nothing reach prod that staging did not prove
+///
+/// gitsync renders the kustomize overlay of each environment from git, applies staging, waits for the rollout, runs a
+/// load check, and only then writes the proved image into the prod overlay, pushes that commit and reconciles prod.
+#[derive(Debug, Parser)]
+#[command(name = "gitsync", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: GlobalArgs,
+    /// Colour
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Global options"
+    )]
+    color: ColorChoice,
+    /// Tell nothing but answers, warnings and errors
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    quiet: bool,
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    verbose: u8,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   yes, or done
+  1   the answer is no: differences found, a validation, a rollout or a gate failed
+  2   wrong usage or configuration
+  3   git or a cluster is unreachable; try again
+  4   refused by a guard
+  70  a mistake of gitsync itself
+  `gitsync check` has k6's: 99 a threshold failed, 104, 105; and 111 inconclusive, 112 target not ready";
+
+/// Output formats of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; has every field of the text.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep every environment of the repository as git says: the daemon
+    Run(run::RunArgs),
+    /// Show what syncing would change; exit 1 when something would
+    Diff(diff::DiffArgs),
+    /// Sync one environment now and wait until it is healthy
+    Sync(sync::SyncArgs),
+    /// Show what each environment runs, how it is, and what it waits for
+    Status(status::StatusArgs),
+    /// Run a load check by itself
+    Check(check::CheckArgs),
+    /// Verify an environment now, and promote what passed
+    Promote(promote::PromoteArgs),
+    /// Change images in an overlay
+    Image(image::ImageArgs),
+    /// Print what a kustomization renders to, as `kustomize build` does
+    Render(render::RenderArgs),
+    /// Find everything that is wrong without asking a cluster
+    Validate(validate::ValidateArgs),
+    /// Print the JSON Schema of gitsync's own kinds
+    Schema(schema::SchemaArgs),
+}
+
+/// Reads the arguments, runs the command and answers with its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own exit code for wrong usage is ours too; asking for help is none.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Kind::Usage.code() } else { 0 });
+        }
+    };
+    let mut ui = Ui::new(cli.color, cli.quiet);
+    start_log(&ui, cli.verbose, cli.quiet);
+    let result = match runtime() {
+        Ok(runtime) => {
+            let result = runtime.block_on(dispatch(&mut ui, cli));
+            // A blocked git call must not hold back the end.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Failure::new(Kind::Bug, error)),
+    };
+    match result {
+        Ok(answer) => ExitCode::from(answer.code()),
+        Err(failure) => {
+            ui.error(&failure.to_string(), &failure.hints);
+            ExitCode::from(failure.kind.code())
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
+    let context = Context {
+        args: cli.global,
+        cancel: cancel_on_signal()?,
+    };
+    match &cli.command {
+        Command::Run(args) => run::run(ui, &context, args).await,
+        Command::Diff(args) => diff::diff(ui, &context, args).await,
+        Command::Sync(args) => sync::sync(ui, &context, args).await,
+        Command::Status(args) => status::status(ui, &context, args).await,
+        Command::Check(args) => check::check(ui, &context, args).await,
+        Command::Promote(args) => promote::promote(ui, &context, args).await,
+        Command::Image(args) => image::image(ui, &context, args).await,
+        Command::Render(args) => render::render(ui, args),
+        Command::Validate(args) => validate::validate(ui, &context, args).await,
+        Command::Schema(args) => schema::schema(ui, args),
+    }
+}
+
+/// A token that the first SIGINT or SIGTERM cancels; the second ends the process at once.
+fn cancel_on_signal() -> Result<CancellationToken, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let cancel = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::new(Kind::Bug, error))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::new(Kind::Bug, error))?;
+    let token = cancel.clone();
+    tokio::spawn(async move {
+        for first in [true, false] {
+            let code = tokio::select! {
+                _ = interrupt.recv() => 130,
+                _ = terminate.recv() => 143,
+            };
+            if !first {
+                std::process::exit(code);
+            }
+            token.cancel();
+        }
+    });
+    Ok(cancel)
+}
+
+/// The daemon's story: one line per event on stderr. `RUST_LOG` has the last word.
+fn start_log(ui: &Ui, verbose: u8, quiet: bool) {
+    use tracing_subscriber::EnvFilter;
+    let level = match (quiet, verbose) {
+        (true, _) => "gitsync=warn",
+        (false, 0) => "gitsync=info",
+        (false, 1) => "gitsync=debug",
+        (false, _) => "gitsync=trace,kube=debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // A second start, as in tests, keeps the first one's log.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ui.story_paint().enabled())
+        .with_target(false)
+        .try_init();
+}

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use super::failure::{Answer, Failure};
 use crate::report::paint::{Paint, Tone};
 
 /// When to colour.
@@ -75,6 +76,25 @@ impl Ui {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         out.flush()
+    }
+
+    /// Writes an answer, as the last thing that a command does.
+    ///
+    /// # Errors
+    ///
+    /// When stdout cannot be written. A reader that had enough is no error.
+    pub fn print(&mut self, text: &str) -> Result<Answer, Failure> {
+        match self.answer(text) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::unreachable(error)),
+            _ => Ok(Answer::Yes),
+        }
+    }
+
+    /// Writes a failure that does not end the command; `what` says which part of it failed.
+    pub fn fail(&mut self, what: &str, failure: &Failure) {
+        let text = failure.to_string();
+        let gap = if text.contains('\n') { "\n" } else { " " };
+        self.error(&format!("{what}:{gap}{text}"), &failure.hints);
     }
 
     /// Writes a line of the story to stderr, unless quiet.

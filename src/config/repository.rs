@@ -347,3 +347,126 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::MemoryTree;
+
+    const STAGING: &str = "apiVersion: gitsync.dev/v1alpha1\nkind: Environment\nmetadata:\n  name: staging\nspec:\n  cluster:\n    context: staging\n";
+    const CHECK: &str = "apiVersion: gitsync.dev/v1alpha1\nkind: LoadCheck\nmetadata:\n  name: acceptance\nspec:\n  target:\n    service: web\n  vus: 1\n  duration: 1s\n";
+    const PROMOTION: &str = "apiVersion: gitsync.dev/v1alpha1\nkind: Promotion\nmetadata:\n  name: up\nspec:\n  from: staging\n  to: prod\n  gates:\n  - loadCheck: acceptance\n";
+
+    fn mk_tree() -> MemoryTree {
+        let mut tree = MemoryTree::default();
+        tree.insert("environments/staging/environment.yaml", STAGING);
+        tree.insert(
+            "environments/prod/environment.yaml",
+            &STAGING.replace("staging", "prod"),
+        );
+        tree.insert("policies/load-check.yaml", CHECK);
+        tree.insert("policies/promotion.yaml", PROMOTION);
+        tree
+    }
+
+    fn problems(tree: &MemoryTree) -> Vec<String> {
+        read(tree)
+            .err()
+            .map(|problems| problems.0.iter().map(ToString::to_string).collect())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn a_good_repository_is_read_whole() {
+        let config = read(&mk_tree()).unwrap();
+        assert_eq!(config.environments.len(), 2);
+        let promotion = &config.promotions["up"];
+        assert_eq!(
+            (promotion.from.as_str(), promotion.to.as_str()),
+            ("staging", "prod")
+        );
+        assert_eq!(config.promotions_from(&promotion.from).count(), 1);
+    }
+
+    #[test]
+    fn foreign_documents_are_left_alone() {
+        let mut tree = mk_tree();
+        tree.insert("policies/vap.yaml", "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: x}\n");
+        tree.insert("policies/README.md", "not YAML: [");
+        assert_eq!(problems(&tree), [""; 0]);
+    }
+
+    #[test]
+    fn every_dangling_reference_is_told_at_once() {
+        let mut tree = mk_tree();
+        tree.insert(
+            "policies/promotion.yaml",
+            &PROMOTION
+                .replace("to: prod", "to: prd")
+                .replace("acceptance", "aceptance"),
+        );
+        tree.insert(
+            "environments/prod/environment.yaml",
+            &STAGING.replace("name: staging", "name: production"),
+        );
+        let told = problems(&tree);
+        for part in [
+            "policies/promotion.yaml:7: spec.to: there is no environment `prd`",
+            "policies/promotion.yaml:9: spec.gates[0].loadCheck: there is no LoadCheck `aceptance` in policies/ (did you mean `acceptance`?)",
+            "environments/prod/environment.yaml:4: metadata.name: the environment is called `production`",
+        ] {
+            assert!(
+                told.iter().any(|line| line.starts_with(part)),
+                "{part}\n{told:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_circle_and_a_second_way_in_are_refused() {
+        let mut tree = mk_tree();
+        let back = PROMOTION
+            .replace("name: up", "name: back")
+            .replace("from: staging", "from: prod")
+            .replace("to: prod", "to: staging");
+        tree.insert("policies/back.yaml", &back);
+        assert!(
+            problems(&tree)
+                .iter()
+                .any(|line| line.contains("part of a circle")),
+            "{:#?}",
+            problems(&tree)
+        );
+        tree.insert(
+            "policies/back.yaml",
+            &PROMOTION.replace("name: up", "name: again"),
+        );
+        assert!(
+            problems(&tree)
+                .iter()
+                .any(|line| line.contains("already leads to `prod`")),
+            "{:#?}",
+            problems(&tree)
+        );
+    }
+
+    #[test]
+    fn a_threshold_that_means_nothing_has_its_line() {
+        let mut tree = mk_tree();
+        tree.insert(
+            "policies/load-check.yaml",
+            &format!("{CHECK}  thresholds:\n    http_req_duration: [\"p(90)<<600\"]\n"),
+        );
+        let told = problems(&tree);
+        assert!(
+            told.iter()
+                .any(|line| line.starts_with("policies/load-check.yaml:11: spec.thresholds")),
+            "{told:#?}"
+        );
+    }
+
+    #[test]
+    fn an_empty_repository_says_what_to_write() {
+        assert!(problems(&MemoryTree::default())[0].contains("gitsync schema Environment"));
+    }
+}

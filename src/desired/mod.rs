@@ -1,1 +1,143 @@
-//! Desired state: what git says should be.
+//! Desired state: what git says an environment should be.
+
+pub mod tree;
+
+use std::collections::BTreeSet;
+
+use kustomize::{Files, Options};
+use manifest::{Manifest, yaml};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::repository::Environment;
+use crate::model::Revision;
+use crate::problem::{Problem, Problems};
+use crate::verify::backends::container_images;
+
+/// The objects that an environment should hold.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// The commit whose overlay was rendered.
+    pub revision: Revision,
+    /// The objects, in the order of the renderer.
+    pub objects: Vec<Manifest>,
+    /// The hash of all objects: equal exactly when they are.
+    pub hash: String,
+}
+
+/// Renders an environment's overlay.
+///
+/// # Errors
+///
+/// Every problem of the overlay and what it stands on, with file and line. No objects at all is a problem too:
+/// taken as a wish, it would delete everything.
+pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) -> Result<Desired, Problems> {
+    let built = kustomize::build(files, &environment.dir, &Options::default()).map_err(to_problems)?;
+    let mut objects = built.manifests;
+    if objects.is_empty() {
+        let message =
+            "the kustomization renders no objects; nothing is changed, because that would delete everything";
+        return Err(Problem::new(message)
+            .at_line(&environment.dir, 0)
+            .hint("add resources, or remove the environment")
+            .into());
+    }
+    for object in &mut objects {
+        fold_string_data(object.value_mut());
+    }
+    let hash = hash(&objects);
+    Ok(Desired {
+        revision: revision.clone(),
+        objects,
+        hash,
+    })
+}
+
+// === impl Desired ===
+
+impl Desired {
+    /// The images of all workloads, sorted.
+    #[must_use]
+    pub fn images(&self) -> BTreeSet<String> {
+        self.objects
+            .iter()
+            .flat_map(|object| workload_images(object.value()))
+            .collect()
+    }
+}
+
+/// The images that an object's pods would run; none for what has no pods.
+fn workload_images(object: &Value) -> Vec<String> {
+    let specs = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"];
+    let own = (object["kind"] == "Pod").then_some("/spec");
+    own.into_iter()
+        .chain(specs)
+        .filter_map(|at| object.pointer(at))
+        .flat_map(container_images)
+        .collect()
+}
+
+fn hash(objects: &[Manifest]) -> String {
+    let mut texts: Vec<String> = objects.iter().map(|object| yaml::emit(object.value())).collect();
+    // The order of documents says nothing about what should be.
+    texts.sort_unstable();
+    let mut digest = Sha256::new();
+    for text in texts {
+        digest.update(text.as_bytes());
+        digest.update(b"---\n");
+    }
+    hex(&digest.finalize())
+}
+
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Moves `stringData` of a Secret into `data`, as the API server does when it stores it.
+///
+/// The server never gives `stringData` back, so a key that git removes from it would stay in the cluster for ever.
+fn fold_string_data(object: &mut Value) {
+    if object["kind"] != "Secret" || object["apiVersion"] != "v1" {
+        return;
+    }
+    let Some(map) = object.as_object_mut() else { return };
+    let Some(Value::Object(plain)) = map.remove("stringData") else {
+        return;
+    };
+    let data = map.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    if !data.is_object() {
+        *data = Value::Object(Map::new());
+    }
+    for (key, value) in plain {
+        if let Value::String(text) = value {
+            data[key] = Value::String(base64(text.as_bytes()));
+        }
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// The renderer's errors as problems.
+#[must_use]
+pub fn to_problems(errors: kustomize::BuildErrors) -> Problems {
+    let to_problem = |error: kustomize::BuildError| {
+        let place = |file: String| {
+            error
+                .line
+                .map_or_else(|| file.clone(), |line| format!("{file}:{line}"))
+        };
+        Problem {
+            at: error.file.map(place),
+            object: None,
+            field: error.field,
+            message: error.message,
+            hint: error.hint,
+        }
+    };
+    Problems(errors.into_iter().map(to_problem).collect())
+}

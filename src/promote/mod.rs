@@ -1,3 +1,6 @@
 //! Promotion: the next step, and the edit that takes it.
 
 pub mod decide;
+pub mod overlay;
+pub mod proof;
+pub mod propose;

@@ -1,1 +1,45 @@
 //! Reconcile: who calls what, in which order.
+//!
+//! ```text
+//! feed ──▶ Head (a commit and its configuration) ──┬─▶ environment staging ─▶ pass: observe, decide, one step
+//!   ▲                                              └─▶ environment prod    ─▶ pass: …
+//!   └────────── a promotion pushed a commit ◀─────────── gates, promotion
+//! ```
+//!
+//! Everything is level-triggered: a pass looks at git, at the cluster and at the record, decides one step by a pure
+//! function, takes it, and begins again. So after a crash nothing has to be remembered or undone.
+
+pub mod daemon;
+pub mod environment;
+pub mod feed;
+pub mod gate;
+pub mod promotion;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::world::git::Identity;
+use crate::world::remote::Remote;
+use feed::Feed;
+
+/// What all reconcilers share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The repository.
+    pub remote: Remote,
+    /// The latest commit, as it becomes known.
+    pub feed: Feed,
+    /// What `--kubeconfig` says.
+    pub kubeconfig: Option<PathBuf>,
+    /// Who promotions are committed by.
+    pub identity: Arc<Identity>,
+    /// Ends everything, between two steps.
+    pub cancel: CancellationToken,
+}
+
+/// The files that a change of wakes the environments, because credentials come from them.
+fn kubeconfig_files(shared: &Shared) -> Vec<PathBuf> {
+    crate::world::cluster::connect::kubeconfig_paths(shared.kubeconfig.as_deref())
+}

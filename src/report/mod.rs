@@ -2,3 +2,4 @@
 
 pub mod load_check;
 pub mod paint;
+pub mod status;

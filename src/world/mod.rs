@@ -3,3 +3,5 @@
 pub mod cluster;
 pub mod git;
 pub mod load;
+pub mod remote;
+pub mod wake;

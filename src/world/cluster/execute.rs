@@ -30,13 +30,13 @@ impl Cluster {
         waves: &[Wave],
     ) -> Result<(), ClusterError> {
         for wave in waves {
-            let outcomes: Vec<_> = stream::iter(wave)
-                .map(|index| async move { (*index, self.apply_one(&observation.objects[*index]).await) })
-                .buffered(CONCURRENCY)
-                .collect()
-                .await;
+            let applies: Vec<_> = wave
+                .iter()
+                .map(|index| self.apply_one(&observation.objects[*index]))
+                .collect();
+            let outcomes: Vec<_> = stream::iter(applies).buffered(CONCURRENCY).collect().await;
             let mut problems = Problems::default();
-            for (index, outcome) in outcomes {
+            for (index, outcome) in wave.iter().copied().zip(outcomes) {
                 match outcome {
                     Ok(()) => {}
                     Err(ClusterError::Api(status)) => {

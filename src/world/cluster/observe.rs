@@ -166,11 +166,11 @@ impl Cluster {
             .filter(|m| m.gvk() == Gvk::new("v1", "Namespace"))
             .map(|m| m.name().to_owned())
             .collect();
-        let outcomes: Vec<_> = stream::iter(located.iter())
+        let looks: Vec<_> = located
+            .iter()
             .map(|observed| self.look_at(observed, &new_namespaces))
-            .buffered(CONCURRENCY)
-            .collect()
-            .await;
+            .collect();
+        let outcomes: Vec<_> = stream::iter(looks).buffered(CONCURRENCY).collect().await;
         let (mut changes, mut problems) = (Vec::with_capacity(located.len()), Problems::default());
         for ((outcome, observed), manifest) in outcomes.into_iter().zip(located.iter_mut()).zip(desired) {
             match outcome {

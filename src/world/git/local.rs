@@ -1,17 +1,16 @@
 //! Working copy: the checkout that a person stands in, for commands that are run by hand.
 
 use std::borrow::Cow;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice as _;
-use kustomize::{Files, FilesError, Kind};
+use kustomize::{DirFiles, Files, FilesError, Kind};
 
 use super::commit::Identity;
 use super::error::GitError;
-use super::history;
+use super::{history, tree};
 use crate::model::Revision;
-use crate::source::Tree;
+use crate::source::{Snapshot, Tree};
 
 /// A checkout with what its configuration says.
 #[derive(Debug, Clone)]
@@ -30,9 +29,7 @@ pub struct WorkingCopy {
 
 /// The files of a working copy as they are on disk, uncommitted changes included.
 #[derive(Debug, Clone)]
-pub struct WorkTree {
-    root: PathBuf,
-}
+pub struct WorkTree(DirFiles);
 
 /// Finds the working copy that a directory belongs to.
 pub(super) fn discover(dir: &Path) -> Result<WorkingCopy, GitError> {
@@ -74,52 +71,42 @@ pub(super) fn discover(dir: &Path) -> Result<WorkingCopy, GitError> {
 // === impl WorkingCopy ===
 
 impl WorkingCopy {
-    /// The files on disk.
-    #[must_use]
-    pub fn files(&self) -> WorkTree {
-        WorkTree {
-            root: self.root.clone(),
-        }
+    /// The files as they are on disk, uncommitted changes included.
+    ///
+    /// # Errors
+    ///
+    /// When the directory has gone.
+    pub fn files(&self) -> Result<WorkTree, FilesError> {
+        DirFiles::new(&self.root).map(WorkTree)
+    }
+
+    /// The files of a commit that the checkout's repository has.
+    ///
+    /// # Errors
+    ///
+    /// When it has no such commit.
+    pub fn snapshot(&self, revision: &Revision) -> Result<Snapshot, GitError> {
+        let repository = gix::open(&self.root).map_err(|error| GitError::Local {
+            dir: self.root.clone(),
+            reason: error.to_string(),
+        })?;
+        tree::snapshot(repository, revision)
     }
 }
 
 // === impl WorkTree ===
 
-impl WorkTree {
-    /// The files below a directory.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such directory.
-    pub fn new(root: &Path) -> std::io::Result<Self> {
-        Ok(Self {
-            root: root.canonicalize()?,
-        })
+impl Files for WorkTree {
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
+        self.0.read(path)
     }
 
-    /// The real place of a path, if it is inside the tree.
-    fn resolve(&self, path: &str) -> Result<PathBuf, FilesError> {
-        let unreadable = |reason: String| FilesError::Unreadable {
-            path: path.to_owned(),
-            reason,
-        };
-        let full = self
-            .root
-            .join(path.trim_matches('/'))
-            .canonicalize()
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound | ErrorKind::NotADirectory => FilesError::NotFound {
-                    path: path.to_owned(),
-                },
-                _ => unreadable(error.to_string()),
-            })?;
-        match full.strip_prefix(&self.root) {
-            Ok(inside) if inside.starts_with(".git") => Err(FilesError::NotFound {
-                path: path.to_owned(),
-            }),
-            Ok(_) => Ok(full),
-            Err(_) => Err(unreadable("it leads out of the repository".to_owned())),
-        }
+    fn kind(&self, path: &str) -> Option<Kind> {
+        self.0.kind(path)
+    }
+
+    fn resolve(&self, path: &str) -> Result<String, FilesError> {
+        self.0.resolve(path)
     }
 }
 
@@ -130,33 +117,15 @@ impl Tree for WorkTree {
     }
 
     fn list(&self, directory: &str) -> Vec<String> {
-        let entries = self.resolve(directory).and_then(|full| {
-            std::fs::read_dir(full).map_err(|error| FilesError::Unreadable {
-                path: directory.to_owned(),
-                reason: error.to_string(),
-            })
-        });
+        let Ok(inside) = self.0.resolve(directory) else {
+            return Vec::new();
+        };
+        let entries = std::fs::read_dir(self.0.root().join(inside));
         let names = entries.into_iter().flatten().flatten();
         let mut names: Vec<String> = names
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         names.sort_unstable();
         names
-    }
-}
-
-impl Files for WorkTree {
-    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
-        let full = self.resolve(path)?;
-        let content = std::fs::read(full);
-        content.map(Cow::Owned).map_err(|error| FilesError::Unreadable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
-    }
-
-    fn kind(&self, path: &str) -> Option<Kind> {
-        let full = self.resolve(path).ok()?;
-        Some(if full.is_dir() { Kind::Dir } else { Kind::File })
     }
 }

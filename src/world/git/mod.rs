@@ -30,7 +30,6 @@ mod url;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -243,17 +242,7 @@ impl Git {
     ///
     /// When the cache has no such commit: fetch first; if that brings it not, nobody refers to it any more.
     pub fn snapshot(&self, revision: &Revision) -> Result<Snapshot, GitError> {
-        let repository = self.cache.repository();
-        let wrong = |error: gix::Error| history::unreadable(revision, &error);
-        let commit = repository
-            .find_commit(history::object_id(revision)?)
-            .map_err(wrong)?;
-        let root = commit.tree_id().map_err(wrong)?.detach();
-        drop(commit);
-        Ok(Snapshot::new(
-            revision.clone(),
-            Arc::new(tree::GitTree::new(repository, root)),
-        ))
+        tree::snapshot(self.cache.repository(), revision)
     }
 
     /// Commits an edit on top of `base` and moves the remote branch from `base` to the new commit.

@@ -12,7 +12,10 @@ use gix::bstr::ByteSlice as _;
 use gix::objs::tree::EntryKind;
 use kustomize::{Files, FilesError, Kind};
 
-use crate::source::Tree;
+use super::error::GitError;
+use super::history;
+use crate::model::Revision;
+use crate::source::{Snapshot, Tree};
 
 /// A larger file is not configuration, but a mistake.
 const LARGEST_FILE: u64 = 32 * 1024 * 1024;
@@ -44,6 +47,20 @@ struct Entry {
     id: ObjectId,
 }
 
+/// The files of a commit that a repository has.
+pub(super) fn snapshot(repository: gix::Repository, revision: &Revision) -> Result<Snapshot, GitError> {
+    let wrong = |error: gix::Error| history::unreadable(revision, &error);
+    let commit = repository
+        .find_commit(history::object_id(revision)?)
+        .map_err(wrong)?;
+    let root = commit.tree_id().map_err(wrong)?.detach();
+    drop(commit);
+    Ok(Snapshot::new(
+        revision.clone(),
+        Arc::new(GitTree::new(repository, root)),
+    ))
+}
+
 // === impl GitTree ===
 
 impl GitTree {
@@ -70,10 +87,13 @@ impl Tree for GitTree {
 
     fn list(&self, directory: &str) -> Vec<String> {
         let mut store = self.store();
-        let found = store.find(self.root, directory).ok();
-        let entries = found
-            .filter(|entry| entry.kind == EntryKind::Tree)
-            .and_then(|entry| store.directory(directory, entry.id).ok());
+        let Ok(found) = store.find(self.root, directory) else {
+            return Vec::new();
+        };
+        if found.entry.kind != EntryKind::Tree {
+            return Vec::new();
+        }
+        let entries = store.directory(found.entry.id);
         let mut names: Vec<String> = entries
             .iter()
             .flat_map(|entries| entries.keys().cloned())

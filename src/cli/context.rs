@@ -1,0 +1,330 @@
+//! Context: which repository and which clusters a command is about.
+
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Failure;
+use crate::config::repository::{self, Config, Environment};
+use crate::desired::Desired;
+use crate::desired::tree::render;
+use crate::model::{EnvName, Revision};
+use crate::problem::Problems;
+use crate::reconcile::feed::{Head, HeadError, fetch_head};
+use crate::source::Snapshot;
+use crate::world::cluster::connect::{ConnectError, connect};
+use crate::world::cluster::{Cluster, ClusterError};
+use crate::world::git::{
+    Credentials, Git, GitError, GitOptions, Identity, RepositoryUrl, SshKey, WorkingCopy,
+};
+use crate::world::remote::Remote;
+
+/// Options that every command has.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Repository: a URL (https, ssh, file) or a directory; by default the working copy of the current directory
+    #[arg(long, global = true, env = "GITSYNC_REPO", value_name = "URL|DIR")]
+    pub repo: Option<String>,
+    /// Branch; by default the one checked out here, else main
+    #[arg(long, global = true, env = "GITSYNC_BRANCH", value_name = "NAME")]
+    pub branch: Option<String>,
+    /// Kubeconfig file; by default $KUBECONFIG (a list), then ~/.kube/config; it is only ever read
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Directory of the repository cache; by default $XDG_CACHE_HOME/gitsync, then ~/.cache/gitsync
+    #[arg(long, global = true, env = "GITSYNC_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// User name for git over https; the password or token comes from --git-token-file or $GITSYNC_GIT_TOKEN
+    #[arg(long, global = true, env = "GITSYNC_GIT_USERNAME", value_name = "NAME")]
+    pub git_username: Option<String>,
+    /// File with the password or token for git over https; read anew at each use
+    #[arg(long, global = true, env = "GITSYNC_GIT_TOKEN_FILE", value_name = "FILE")]
+    pub git_token_file: Option<PathBuf>,
+    /// Private key for git over ssh
+    #[arg(
+        long,
+        global = true,
+        env = "GITSYNC_SSH_KEY",
+        value_name = "FILE",
+        requires = "ssh_known_hosts"
+    )]
+    pub ssh_key: Option<PathBuf>,
+    /// Host keys for git over ssh; a host that is not in it is refused
+    #[arg(long, global = true, env = "GITSYNC_SSH_KNOWN_HOSTS", value_name = "FILE")]
+    pub ssh_known_hosts: Option<PathBuf>,
+    /// Certificates (PEM) of authorities to trust for git over https, besides the system's
+    #[arg(long, global = true, env = "GITSYNC_GIT_CA_FILE", value_name = "FILE")]
+    pub git_ca_file: Option<PathBuf>,
+}
+
+/// The environment variable that may hold the password or token for git.
+const TOKEN_VARIABLE: &str = "GITSYNC_GIT_TOKEN";
+
+/// Where a command's files come from.
+pub struct Checkout {
+    /// The files and their configuration.
+    pub head: Head,
+    from: Origin,
+}
+
+enum Origin {
+    WorkingCopy(WorkingCopy),
+    Remote(Remote),
+}
+
+/// Options of a command with what the process adds to them.
+pub struct Context {
+    /// What was typed.
+    pub args: GlobalArgs,
+    /// Cancelled by the first signal.
+    pub cancel: CancellationToken,
+}
+
+// === impl Context ===
+
+impl Context {
+    /// The remote branch: what `--repo` says, else where the working copy of the current directory comes from.
+    ///
+    /// # Errors
+    ///
+    /// When there is neither, or the URL or the cache cannot be used.
+    pub fn remote(&self) -> Result<Remote, Failure> {
+        let copy = || Git::discover(Path::new("."));
+        let (url, checked_out) = match &self.args.repo {
+            Some(repo) => (repo.clone(), None),
+            None => {
+                let copy = copy().map_err(git_failure)?;
+                let url = copy
+                    .origin
+                    .clone()
+                    .unwrap_or_else(|| copy.root.display().to_string());
+                (url, copy.branch)
+            }
+        };
+        let url: RepositoryUrl = url.parse().map_err(git_failure)?;
+        let branch = self
+            .args
+            .branch
+            .clone()
+            .or(checked_out)
+            .unwrap_or_else(|| "main".to_owned());
+        let mut options = GitOptions::new(url, branch);
+        options.cache.clone_from(&self.args.cache_dir);
+        options.ca_file.clone_from(&self.args.git_ca_file);
+        options.read = self.credentials();
+        Ok(Remote::new(
+            Git::open(&options).map_err(git_failure)?,
+            self.cancel.clone(),
+        ))
+    }
+
+    fn credentials(&self) -> Credentials {
+        let args = &self.args;
+        let username = args.git_username.clone().unwrap_or_else(|| "git".to_owned());
+        let from_variable = std::env::var_os(TOKEN_VARIABLE).is_some_and(|token| !token.is_empty());
+        let http = match &args.git_token_file {
+            Some(file) => Credentials::token_file(username, file),
+            None if from_variable => Credentials::token_variable(username, TOKEN_VARIABLE),
+            None => Credentials::default(),
+        };
+        let ssh = SshKey {
+            identity: args.ssh_key.clone(),
+            known_hosts: args.ssh_known_hosts.clone(),
+        };
+        Credentials { ssh, ..http }
+    }
+
+    /// Who commits are made by: git's own variables, the working copy's configuration, else gitsync.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let from_env = variable("GIT_AUTHOR_NAME")
+            .zip(variable("GIT_AUTHOR_EMAIL"))
+            .map(|(name, email)| Identity { name, email });
+        let configured = || Git::discover(Path::new(".")).ok().and_then(|copy| copy.identity);
+        from_env.or_else(configured).unwrap_or_else(|| Identity {
+            name: "gitsync".to_owned(),
+            email: "gitsync@localhost".to_owned(),
+        })
+    }
+
+    /// The files that a preview is about: the working copy with its uncommitted changes, or the tip of `--repo`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no repository, or its configuration is wrong: then with every problem.
+    pub async fn checkout(&self) -> Result<Checkout, Failure> {
+        if self.args.repo.is_some() {
+            let remote = self.remote()?;
+            let head = fetch_head(&remote).await.map_err(head_failure)?;
+            return Ok(Checkout {
+                head,
+                from: Origin::Remote(remote),
+            });
+        }
+        let copy = Git::discover(Path::new(".")).map_err(git_failure)?;
+        let head = working_head(&copy)?;
+        Ok(Checkout {
+            head,
+            from: Origin::WorkingCopy(copy),
+        })
+    }
+
+    /// A client for an environment.
+    ///
+    /// # Errors
+    ///
+    /// When the kubeconfig or its context cannot be used.
+    pub async fn cluster(&self, environment: &Environment) -> Result<Cluster, Failure> {
+        connect(&environment.spec, self.args.kubeconfig.as_deref())
+            .await
+            .map_err(connect_failure)
+    }
+}
+
+fn working_head(copy: &WorkingCopy) -> Result<Head, Failure> {
+    // Before the first commit, the files stand for themselves.
+    let unborn = || "0".repeat(40).parse::<Revision>();
+    let revision = copy
+        .head
+        .clone()
+        .map_or_else(unborn, Ok)
+        .map_err(Failure::usage)?;
+    let files = copy
+        .files()
+        .map_err(|error| Failure::usage(format!("{}: {error}", copy.root.display())))?;
+    let snapshot = Snapshot::new(revision, std::sync::Arc::new(files));
+    let config = repository::read(snapshot.tree()).map_err(Failure::usage)?;
+    Ok(Head {
+        snapshot,
+        config: std::sync::Arc::new(config),
+        troubles: Vec::new(),
+    })
+}
+
+// === impl Checkout ===
+
+impl Checkout {
+    /// The tip of a remote branch.
+    #[must_use]
+    pub fn of_remote(head: Head, remote: Remote) -> Self {
+        Self {
+            head,
+            from: Origin::Remote(remote),
+        }
+    }
+
+    /// Replaces a file of the working copy.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or the files are no working copy.
+    pub fn write(&self, path: &str, content: &[u8]) -> Result<(), Failure> {
+        let Origin::WorkingCopy(copy) = &self.from else {
+            return Err(Failure::usage("a remote branch has no files to write"));
+        };
+        let file = copy.root.join(path);
+        std::fs::write(&file, content)
+            .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", file.display())))
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.head.config
+    }
+
+    /// The environments called `names`; all of them when none is named.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such environment.
+    pub fn environments(&self, names: &[String]) -> Result<Vec<&Environment>, Failure> {
+        if names.is_empty() {
+            return Ok(self.config().environments.values().collect());
+        }
+        names
+            .iter()
+            .map(|name| {
+                self.config()
+                    .environment(name)
+                    .map_err(|problem| Failure::usage(Problems::from(problem)))
+            })
+            .collect()
+    }
+
+    /// Renders an environment as it should be now.
+    ///
+    /// # Errors
+    ///
+    /// When the proved revision is not there, or the overlay has problems: then with all of them.
+    pub async fn render(&self, environment: &Environment) -> Result<Desired, Failure> {
+        let proved = match environment
+            .verified
+            .as_ref()
+            .and_then(|verified| verified.revision().ok())
+        {
+            Some(revision) => Some(self.snapshot(&revision).await?),
+            None => None,
+        };
+        render(environment, &self.head.snapshot, proved.as_ref()).map_err(Failure::usage)
+    }
+
+    async fn snapshot(&self, revision: &Revision) -> Result<Snapshot, Failure> {
+        match &self.from {
+            Origin::WorkingCopy(copy) => copy.snapshot(revision).map_err(git_failure),
+            Origin::Remote(remote) => remote.snapshot(revision).await.map_err(git_failure),
+        }
+    }
+}
+
+/// An environment's name as it was typed.
+///
+/// # Errors
+///
+/// When it cannot be one.
+pub fn env_name(text: &str) -> Result<EnvName, Failure> {
+    text.parse().map_err(Failure::usage)
+}
+
+/// A git error at the edge: retryable ones mean that the world is unreachable.
+#[must_use]
+pub fn git_failure(error: GitError) -> Failure {
+    if error.retryable() {
+        Failure::unreachable(error)
+    } else {
+        Failure::usage(error)
+    }
+}
+
+/// A commit that cannot be used, at the edge.
+#[must_use]
+pub fn head_failure(error: HeadError) -> Failure {
+    match error {
+        HeadError::Git(error) => git_failure(error),
+        HeadError::Config { problems, .. } => Failure::usage(problems),
+    }
+}
+
+/// A connection that cannot be made, at the edge.
+#[must_use]
+pub fn connect_failure(error: ConnectError) -> Failure {
+    let hint = error.hint();
+    Failure::usage(error).hint(hint)
+}
+
+/// A cluster's refusal or silence, at the edge.
+#[must_use]
+pub fn cluster_failure(error: ClusterError) -> Failure {
+    let hint = error.hint();
+    let failure = match error {
+        ClusterError::Objects(problems) => Failure::usage(problems),
+        error if error.is_transient() => Failure::unreachable(error),
+        error => Failure::usage(error),
+    };
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

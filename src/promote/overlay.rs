@@ -1,0 +1,139 @@
+//! Overlay: the kustomization of an environment, and where in it an image is set.
+
+use kustomize::edit::{EditError, ImageEntry, NewImage};
+use manifest::Manifest;
+use serde_json::Value;
+
+use crate::model::ImageRef;
+use crate::problem::{Problem, Problems, suggest};
+use crate::source::Snapshot;
+
+/// The names under which kustomize finds a kustomization, in its order.
+const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// A wish: what is called `name` runs `image`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageChange {
+    /// A container's name, or a name in `images:`.
+    pub name: String,
+    /// What it becomes.
+    pub image: ImageRef,
+}
+
+/// The path and text of the kustomization in a directory.
+///
+/// # Errors
+///
+/// When there is none, or it is not text.
+pub fn kustomization(snapshot: &Snapshot, dir: &str) -> Result<(String, String), Problems> {
+    for name in KUSTOMIZATION_FILES {
+        let path = format!("{dir}/{name}");
+        match snapshot.tree().text(&path) {
+            Ok(Some(text)) => return Ok((path, text)),
+            Ok(None) => {}
+            Err(error) => return Err(Problem::new(error).at_line(&path, 0).into()),
+        }
+    }
+    Err(Problem::new("there is no kustomization.yaml")
+        .at_line(dir, 0)
+        .into())
+}
+
+/// An edit that was refused, as a problem of the file.
+#[must_use]
+pub fn edit_problem(path: &str, error: &EditError) -> Problem {
+    let (EditError::Invalid { line, reason } | EditError::Unsafe { line, reason }) = error;
+    let problem = Problem::new(reason.clone()).at_line(path, u32::try_from(*line).unwrap_or(0));
+    match error {
+        EditError::Invalid { .. } => problem,
+        EditError::Unsafe { .. } => problem.hint("edit the file by hand"),
+    }
+}
+
+/// The entry of `images:` that a wish is about, and what is set there.
+///
+/// A name is looked up, in this order, among the entries' names, among the images they are renamed to, and among the
+/// containers of the rendered objects, whose image leads to the entry.
+///
+/// # Errors
+///
+/// When nothing is called so; the problem names what there is.
+pub fn resolve(
+    change: &ImageChange,
+    entries: &[ImageEntry],
+    objects: &[Manifest],
+    path: &str,
+) -> Result<(String, NewImage), Problem> {
+    let by_name = |name: &str| {
+        entries
+            .iter()
+            .find(|entry| entry.name == name || entry.new_name.as_deref() == Some(name))
+    };
+    let of_container =
+        || container_image(objects, &change.name).and_then(|image| image.parse::<ImageRef>().ok());
+    let (name, present) = match by_name(&change.name) {
+        Some(entry) => (entry.name.clone(), entry.new_name.clone()),
+        None => match of_container() {
+            Some(image) => match by_name(&image.repository) {
+                Some(entry) => (entry.name.clone(), entry.new_name.clone()),
+                None => (image.repository, None),
+            },
+            None if change.image.repository == change.name => (change.name.clone(), None),
+            None => return Err(unknown(change, entries, objects).at_line(path, 0)),
+        },
+    };
+    let shown = present.as_deref().unwrap_or(&name);
+    let new_name = if change.image.repository == shown {
+        present.clone()
+    } else {
+        Some(change.image.repository.clone())
+    };
+    Ok((
+        name,
+        NewImage {
+            new_name,
+            new_tag: change.image.tag.clone(),
+            digest: change.image.digest.clone(),
+        },
+    ))
+}
+
+fn containers(objects: &[Manifest]) -> impl Iterator<Item = &Value> {
+    let at = [
+        "/spec/template/spec/containers",
+        "/spec/template/spec/initContainers",
+        "/spec/jobTemplate/spec/template/spec/containers",
+    ];
+    objects.iter().flat_map(move |object| {
+        let lists = at
+            .into_iter()
+            .filter_map(|pointer| object.value().pointer(pointer)?.as_array());
+        lists.flatten().collect::<Vec<_>>()
+    })
+}
+
+fn container_image<'a>(objects: &'a [Manifest], name: &str) -> Option<&'a str> {
+    containers(objects)
+        .find(|container| container["name"] == name)?
+        .get("image")?
+        .as_str()
+}
+
+fn unknown(change: &ImageChange, entries: &[ImageEntry], objects: &[Manifest]) -> Problem {
+    let of_containers = containers(objects).filter_map(|container| container["name"].as_str());
+    let mut known: Vec<&str> = entries
+        .iter()
+        .map(|entry| entry.name.as_str())
+        .chain(of_containers)
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    let problem = Problem::new(format!(
+        "no container and no entry of `images:` is called `{}`",
+        change.name
+    ));
+    match suggest(&change.name, known.iter().copied()) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem.hint(format!("there is {}", known.join(", "))),
+    }
+}

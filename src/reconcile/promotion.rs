@@ -1,0 +1,198 @@
+//! Promotion, executed: what was proved is written into the next environment and pushed, on whatever the tip is.
+
+use std::time::Duration;
+
+use super::Shared;
+use super::feed::{Head, HeadError, fetch_head};
+use crate::config::repository::{Config, Environment, Promotion};
+use crate::desired::hex;
+use crate::model::{EnvName, Revision};
+use crate::problem::Problems;
+use crate::promote::decide::Due;
+use crate::promote::proof::Proof;
+use crate::promote::propose::{EVIDENCE_TRAILER, Proposal, Trees, propose};
+use crate::world::git::{GitError, PushError};
+use crate::world::remote::Remote;
+
+/// How often a moved branch is tried again.
+const TRIES: u32 = 10;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How far back a promotion of the same evidence is looked for.
+const HISTORY_LIMIT: usize = 10_000;
+
+/// How a promotion ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Promoted {
+    /// It is on the branch, as this commit.
+    Pushed(Revision),
+    /// Nothing was left to do.
+    Nothing,
+    /// It must not happen; the text says why.
+    Refused(String),
+}
+
+/// Why a promotion did not come to an end.
+#[derive(Debug, thiserror::Error)]
+pub enum PromotionError {
+    /// The tip cannot be read.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// Git does not give what it should.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The push did not go through.
+    #[error("the promotion to {to} could not be pushed")]
+    Push {
+        /// The receiving environment.
+        to: EnvName,
+        /// Why.
+        #[source]
+        source: PushError,
+    },
+    /// An overlay cannot be edited or rendered.
+    #[error("the promotion to {to} cannot be made")]
+    Proposal {
+        /// The receiving environment.
+        to: EnvName,
+        /// Every problem.
+        #[source]
+        problems: Problems,
+    },
+    /// The environment is no longer there.
+    #[error("{0}")]
+    Gone(String),
+}
+
+/// The hash of a promotion's gates as a commit configures them.
+#[must_use]
+pub fn gates_hash(promotion: &Promotion, config: &Config) -> String {
+    use sha2::Digest as _;
+    let mut digest = sha2::Sha256::new();
+    digest.update(promotion.to.as_str());
+    for name in &promotion.gates {
+        let text = config
+            .load_checks
+            .get(name)
+            .and_then(|spec| serde_json::to_string(spec).ok())
+            .unwrap_or_default();
+        digest.update(name.as_bytes());
+        digest.update(text.as_bytes());
+    }
+    hex(&digest.finalize())
+}
+
+/// Whether promoting `proof` would change anything on `head`.
+///
+/// # Errors
+///
+/// When git or an overlay cannot be read.
+pub async fn due(
+    remote: &Remote,
+    head: &Head,
+    promotion: &Promotion,
+    proof: Proof<'_>,
+) -> Result<Due, PromotionError> {
+    if was_promoted(remote, head, proof).await? {
+        return Ok(Due::No);
+    }
+    Ok(match proposal(remote, head, promotion, proof).await? {
+        Proposal::Commit { .. } => Due::Yes,
+        Proposal::Nothing => Due::No,
+        Proposal::Refused(why) => Due::Refused(why),
+    })
+}
+
+/// Promotes `proof`: fetches the tip, makes the edit, pushes, and begins again when somebody else was faster.
+///
+/// # Errors
+///
+/// When git or an overlay cannot be read, or the push is refused. Whether a push that got no answer took effect
+/// shows at the next look at the branch.
+pub async fn promote(
+    shared: &Shared,
+    promotion: &Promotion,
+    proof: Proof<'_>,
+) -> Result<Promoted, PromotionError> {
+    let mut pause = FIRST_PAUSE;
+    for attempt in 1.. {
+        let head = fetch_head(&shared.remote).await?;
+        if was_promoted(&shared.remote, &head, proof).await? {
+            return Ok(Promoted::Nothing);
+        }
+        let (edit, message) = match proposal(&shared.remote, &head, promotion, proof).await? {
+            Proposal::Commit { edit, message, .. } => (edit, message),
+            Proposal::Nothing => return Ok(Promoted::Nothing),
+            Proposal::Refused(why) => return Ok(Promoted::Refused(why)),
+        };
+        let to = environment(&head.config, &promotion.to)?;
+        let base = head.snapshot.revision();
+        match shared
+            .remote
+            .commit_and_push(base, &edit, &message, &shared.identity, &to.dir)
+            .await
+        {
+            Ok(Some(pushed)) => return Ok(Promoted::Pushed(pushed.revision)),
+            Ok(None) => return Ok(Promoted::Nothing),
+            Err(error) if error.retryable() && attempt < TRIES => {
+                tracing::info!(%error, attempt, "the promotion is tried again on the new tip");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            Err(source) => {
+                return Err(PromotionError::Push {
+                    to: promotion.to.clone(),
+                    source,
+                });
+            }
+        }
+    }
+    Ok(Promoted::Nothing)
+}
+
+/// What promoting would be, on `head`.
+///
+/// # Errors
+///
+/// When git or an overlay cannot be read.
+pub async fn proposal(
+    remote: &Remote,
+    head: &Head,
+    promotion: &Promotion,
+    proof: Proof<'_>,
+) -> Result<Proposal, PromotionError> {
+    let (from, to) = (
+        environment(&head.config, &promotion.from)?,
+        environment(&head.config, &promotion.to)?,
+    );
+    let proved = remote.snapshot(proof.revision()).await?;
+    let pinned = match to.verified.as_ref().and_then(|verified| verified.revision().ok()) {
+        Some(revision) => Some(remote.snapshot(&revision).await?),
+        None => None,
+    };
+    let trees = Trees {
+        head: &head.snapshot,
+        proved: &proved,
+        pinned: pinned.as_ref(),
+    };
+    propose(from, to, proof, trees).map_err(|problems| PromotionError::Proposal {
+        to: to.name.clone(),
+        problems,
+    })
+}
+
+/// Whether a commit since the proved one promoted the same evidence, even if somebody went back since.
+async fn was_promoted(remote: &Remote, head: &Head, proof: Proof<'_>) -> Result<bool, GitError> {
+    let evidence = proof.evidence();
+    let commits = remote
+        .history(head.snapshot.revision(), Some(proof.revision()), HISTORY_LIMIT)
+        .await?;
+    let names = |(key, value): &(String, String)| key == EVIDENCE_TRAILER && *value == evidence;
+    Ok(commits.iter().any(|commit| commit.trailers.iter().any(names)))
+}
+
+fn environment<'a>(config: &'a Config, name: &EnvName) -> Result<&'a Environment, PromotionError> {
+    config
+        .environment(name.as_str())
+        .map_err(|problem| PromotionError::Gone(problem.to_string()))
+}

@@ -1,0 +1,116 @@
+//! Remote: the repository's branch, awaited. Git's calls block, so each runs on a thread of its own, with a deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::git::{Bounds, Commit, Fetched, Git, GitError, Identity, PushError, Pushed};
+use crate::model::{CommitMessage, Edit, Revision};
+use crate::source::Snapshot;
+
+/// How long one exchange with the remote may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One branch of one repository. Cloning it costs nothing.
+#[derive(Clone)]
+pub struct Remote {
+    git: Arc<Git>,
+    cancel: CancellationToken,
+}
+
+// === impl Remote ===
+
+impl Remote {
+    /// The branch behind `git`; `cancel` ends what is under way, except a push that was sent.
+    #[must_use]
+    pub fn new(git: Git, cancel: CancellationToken) -> Self {
+        Self {
+            git: Arc::new(git),
+            cancel,
+        }
+    }
+
+    /// The branch itself.
+    #[must_use]
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// Whether the tip is another than at the last fetch, by one `ls-refs`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Git::poll`].
+    pub async fn poll(&self) -> Result<Option<Revision>, GitError> {
+        self.blocking(|git, bounds| git.poll(&bounds)).await?
+    }
+
+    /// Brings the tip into the cache.
+    ///
+    /// # Errors
+    ///
+    /// As [`Git::fetch`].
+    pub async fn fetch(&self) -> Result<Fetched, GitError> {
+        self.blocking(|git, bounds| git.fetch(&bounds)).await?
+    }
+
+    /// The files of a commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Git::snapshot`].
+    pub async fn snapshot(&self, revision: &Revision) -> Result<Snapshot, GitError> {
+        let revision = revision.clone();
+        self.blocking(move |git, _| git.snapshot(&revision)).await?
+    }
+
+    /// The commits that `from` contains and `stop_at` does not, newest first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Git::history`].
+    pub async fn history(
+        &self,
+        from: &Revision,
+        stop_at: Option<&Revision>,
+        limit: usize,
+    ) -> Result<Vec<Commit>, GitError> {
+        let (from, stop_at) = (from.clone(), stop_at.cloned());
+        self.blocking(move |git, _| git.history(&from, stop_at.as_ref(), limit))
+            .await?
+    }
+
+    /// Commits an edit on top of `base` and moves the branch, if it is still there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Git::commit_and_push`].
+    pub async fn commit_and_push(
+        &self,
+        base: &Revision,
+        edit: &Edit,
+        message: &CommitMessage,
+        identity: &Identity,
+        allowed: &str,
+    ) -> Result<Option<Pushed>, PushError> {
+        let (base, edit, message) = (base.clone(), edit.clone(), message.clone());
+        let (identity, allowed) = (identity.clone(), allowed.to_owned());
+        let push = move |git: &Git, bounds: Bounds| {
+            git.commit_and_push(&base, &edit, &message, &identity, &allowed, &bounds)
+        };
+        self.blocking(push).await.map_err(PushError::Unreachable)?
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Git, Bounds) -> T + Send + 'static,
+    ) -> Result<T, GitError> {
+        let git = Arc::clone(&self.git);
+        let bounds = Bounds::new(TIMEOUT, self.cancel.clone());
+        // The only way to fail is that the process shuts down.
+        tokio::task::spawn_blocking(move || work(&git, bounds))
+            .await
+            .map_err(|_| GitError::Cancelled)
+    }
+}
