@@ -1,3 +1,12 @@
-//! On a real control plane.
+//! The scenarios: the built binary and git against a real Kubernetes control plane.
 
+mod bad_input;
 mod control_plane;
+mod drift;
+mod faults;
+mod gate;
+mod kills;
+mod main_loop;
+mod preview;
+mod races;
+mod stage;
