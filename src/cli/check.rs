@@ -354,12 +354,17 @@ struct Meter {
 impl Meter {
     fn rate(&mut self, now: &Progress) -> f64 {
         let (then, before) = self.since;
+        // A repetition counts from nothing again.
         if now.elapsed < then {
-            self.since = (now.elapsed, now.requests);
-        } else if now.elapsed >= then + Span::from_secs(1) {
-            let requests = now.requests.saturating_sub(before);
-            self.rate = requests as f64 / (now.elapsed - then).as_secs_f64();
-            self.since = (now.elapsed, now.requests);
+            *self = Self::default();
+            return self.rate(now);
+        }
+        let rate = now.requests.saturating_sub(before) as f64 / (now.elapsed - then).as_secs_f64();
+        let first = then.is_zero();
+        if now.elapsed >= then + Span::from_secs(1) {
+            (self.since, self.rate) = ((now.elapsed, now.requests), rate);
+        } else if first {
+            self.rate = rate;
         }
         self.rate
     }
