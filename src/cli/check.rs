@@ -18,7 +18,7 @@ use crate::config::load_check::{Invalid, LoadCheckSpec, ServiceRef};
 use crate::config::repository::{Config, Environment};
 use crate::problem::{Problem, Problems, chain};
 use crate::report::load_check::json as load_json;
-use crate::report::load_check::{progress, summary};
+use crate::report::load_check::{explain, progress, summary};
 use crate::verify::judge::LoadOutcome;
 use crate::verify::progress::Progress;
 use crate::verify::samples::Ended;
@@ -50,8 +50,11 @@ pub struct CheckArgs {
     /// Iterations that all virtual users share, instead of a duration
     #[arg(short = 'i', long, value_name = "NUMBER", conflicts_with = "duration")]
     pub iterations: Option<u64>,
+    /// Say what would be done and how many requests each threshold needs, and send none
+    #[arg(long)]
+    pub explain: bool,
     /// Output format
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value_t, conflicts_with = "explain")]
     pub output: Output,
     /// Write the figures to this file as k6 does with the same option
     #[arg(long, value_name = "FILE")]
@@ -101,6 +104,14 @@ pub async fn check(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Result<A
         Ok(plan) => plan,
         Err(invalid) => return Stop::invalid(&subject.name, invalid).tell(ui, args.output),
     };
+    if args.explain {
+        let target = match &plan.base {
+            Base::Origin(origin) => origin.clone(),
+            Base::Service(service) => format!("Service {}", service.name),
+        };
+        let header = progress::header(&plan, &target, ui.paint());
+        return ui.print(&format!("{header}\n{}", explain::explain(&plan, ui.paint())));
+    }
     let origin = match &plan.base {
         Base::Origin(origin) => origin.clone(),
         Base::Service(service) => match service_origin(context, args, &subject, &plan, service).await? {
