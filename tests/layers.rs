@@ -10,14 +10,18 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 6] = [
     &["model", "problem"],
     &["source", "config"],
-    &["desired", "live", "record", "diff", "apply", "verify", "promote", "report"],
+    &[
+        "desired", "live", "record", "diff", "apply", "verify", "promote", "report",
+    ],
     &["world"],
     &["reconcile"],
     &["cli"],
 ];
 
 /// The stages in the order of the flow. A stage may use only itself and stages that come before it.
-const STAGES: [&str; 8] = ["live", "record", "verify", "desired", "report", "diff", "apply", "promote"];
+const STAGES: [&str; 8] = [
+    "live", "record", "verify", "desired", "report", "diff", "apply", "promote",
+];
 
 /// How many layers, from the bottom, are pure.
 const PURE: usize = 3;
@@ -52,7 +56,9 @@ fn modules_use_only_what_is_below_them() {
         for used in used_modules(&text) {
             let place = path.display();
             match layer_of(&used) {
-                None => wrong.push(format!("{place}: uses `{used}`, which is in no layer; add it to the table")),
+                None => wrong.push(format!(
+                    "{place}: uses `{used}`, which is in no layer; add it to the table"
+                )),
                 Some(other) if other > layer => {
                     wrong.push(format!("{place}: `{module}` uses `{used}` of a higher layer"));
                 }
@@ -77,7 +83,11 @@ fn the_pure_layers_touch_nothing_outside() {
         for (number, line) in code(&text).lines().enumerate() {
             let line = line.split("//").next().unwrap_or_default();
             for name in OUTSIDE.iter().filter(|name| line.contains(*name)) {
-                wrong.push(format!("{}:{}: `{module}` is pure, and uses `{name}`", path.display(), number + 1));
+                wrong.push(format!(
+                    "{}:{}: `{module}` is pure, and uses `{name}`",
+                    path.display(),
+                    number + 1
+                ));
             }
         }
     }
@@ -87,7 +97,9 @@ fn the_pure_layers_touch_nothing_outside() {
 #[test]
 fn every_module_is_in_the_table() {
     let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let declared = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let declared = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     let missing: Vec<&str> = declared.filter(|module| layer_of(module).is_none()).collect();
     assert!(missing.is_empty(), "in no layer: {missing:?}");
 }
@@ -96,9 +108,20 @@ fn every_module_is_in_the_table() {
 /// command that is nothing but it.
 #[test]
 fn the_renderer_is_known_to_few() {
-    let allowed = ["source.rs", "desired/", "promote/", "world/git/", "cli/render.rs", "cli/image.rs"];
+    let allowed = [
+        "source.rs",
+        "desired/",
+        "promote/",
+        "world/git/",
+        "cli/render.rs",
+        "cli/image.rs",
+    ];
     let known = |path: &Path| {
-        let inside = path.strip_prefix(root().join("src")).unwrap().to_string_lossy().into_owned();
+        let inside = path
+            .strip_prefix(root().join("src"))
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         allowed.iter().any(|start| inside.starts_with(start))
     };
     let wrong: Vec<PathBuf> = sources()
@@ -137,7 +160,13 @@ fn code(text: &str) -> &str {
 
 fn module_of(path: &Path) -> String {
     let inside = path.strip_prefix(root().join("src")).unwrap();
-    let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    let first = inside
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy()
+        .into_owned();
     first.trim_end_matches(".rs").to_owned()
 }
 
@@ -156,6 +185,9 @@ fn is_earlier_stage(module: &str, used: &str) -> bool {
 /// The top-level modules that a source names as `crate::<module>`.
 fn used_modules(text: &str) -> Vec<String> {
     let end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
-    let names = code(text).split("crate::").skip(1).map(|rest| rest.split(end).next().unwrap_or_default());
+    let names = code(text)
+        .split("crate::")
+        .skip(1)
+        .map(|rest| rest.split(end).next().unwrap_or_default());
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }

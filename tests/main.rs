@@ -11,14 +11,20 @@ mod real;
 fn every_file_is_declared() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut missing = Vec::new();
-    for (dir, parent) in [("", "main.rs"), ("real", "real/mod.rs"), ("harness", "harness/mod.rs")] {
+    for (dir, parent) in [
+        ("", "main.rs"),
+        ("real", "real/mod.rs"),
+        ("harness", "harness/mod.rs"),
+    ] {
         let declared = std::fs::read_to_string(root.join(parent)).unwrap();
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
             let is_rust = path.extension().is_some_and(|e| e == "rs");
             let is_module = is_rust || path.join("mod.rs").exists();
-            let is_declared = declared.lines().any(|line| line.trim_start_matches("pub ").trim() == format!("mod {name};"));
+            let is_declared = declared
+                .lines()
+                .any(|line| line.trim_start_matches("pub ").trim() == format!("mod {name};"));
             if is_module && !is_declared && name != "main" && name != "mod" {
                 missing.push(path);
             }

@@ -1,6 +1,6 @@
 //! Checking a response: whether a check expression holds of it.
 
-use super::samples::{Timings, millis};
+use super::exchange::{Timings, millis};
 use crate::config::load_check::expression::{Expression, NumberField, TextField, TextOperator};
 
 /// What a check can see of a response.

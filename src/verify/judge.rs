@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::exchange::TIMED;
 use super::proportion::{Evidence, limit};
-use super::samples::{Ended, Samples, TIMED};
+use super::samples::{Ended, Samples};
 use crate::config::load_check::FailOnChecks;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Executor, Plan, Rule};
@@ -188,8 +189,10 @@ impl Judge<'_> {
         let Some(share) = evidence.share() else {
             return (LoadOutcome::Fail, Some("nothing was measured".to_owned()));
         };
+        let figure = value.map(|value| format!("{} is {}: ", rule.threshold.method, figure(rule, value)));
         let seen = format!(
-            "{} of {} {}, {} are allowed",
+            "{}{} of {} {}, {} are allowed",
+            figure.unwrap_or_default(),
             percent(share),
             evidence.samples,
             what_broke(rule),
@@ -242,15 +245,16 @@ impl Judge<'_> {
         )
     }
 
-    /// A failure, unless the generator's own lateness may be what was measured.
+    /// A failure, unless the generator's own lateness may be all that crossed the bound.
     fn unless_lagging(
         &self,
         rule: &Rule,
         value: Option<f64>,
         reason: String,
     ) -> (LoadOutcome, Option<String>) {
+        let crossed_by = value.map_or(0.0, |value| value - rule.threshold.bound);
         match self.lag {
-            Some(lag) if TIMED.contains(&rule.selection.metric) && value.is_some() => {
+            Some(lag) if TIMED.contains(&rule.selection.metric) && (0.0..lag).contains(&crossed_by) => {
                 let reason = format!("{reason}; but the load generator itself was {lag:.0} ms late");
                 (LoadOutcome::Inconclusive, Some(reason))
             }
@@ -474,7 +478,7 @@ mod tests {
 
     use super::*;
     use crate::config::load_check::LoadCheckSpec;
-    use crate::verify::samples::{ErrorKind, Protocol, SeriesKey, Timings};
+    use crate::verify::exchange::{ErrorKind, Protocol, SeriesKey, Timings};
 
     fn mk_plan(text: &str) -> Plan {
         let text = format!("target: {{url: 'http://a'}}\nvus: 2\nduration: 5s\n{text}\n");
@@ -708,6 +712,8 @@ mod tests {
         let slow = lagging(&[(200, 700, 100)]);
         assert_eq!(slow.outcome, LoadOutcome::Inconclusive);
         assert!(slow.reason.contains("200 ms late"), "{}", slow.reason);
+        // What is slower than the bound and the lag together is slow.
+        assert_eq!(lagging(&[(200, 900, 100)]).outcome, LoadOutcome::Fail);
         assert_eq!(lagging(&[(200, 50, 100)]).outcome, LoadOutcome::Pass);
         assert_eq!(lagging(&[(500, 50, 100)]).outcome, LoadOutcome::Fail);
     }

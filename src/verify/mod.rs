@@ -1,6 +1,7 @@
 //! Verification: may what runs in an environment be trusted?
 
 pub mod backends;
+pub mod exchange;
 pub mod expression;
 pub mod health;
 pub mod judge;

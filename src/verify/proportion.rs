@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::samples::{SeriesKey, TIMED, check_matches, scenario_matches};
+use super::exchange::{SeriesKey, TIMED};
+use super::samples::{check_matches, scenario_matches};
 use super::stats;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Plan, Rule};
@@ -327,5 +328,57 @@ mod tests {
         Block::note(&mut later, Duration::from_millis(100), true);
         Block::merge(&mut blocks, &later, Duration::from_millis(1900));
         assert_eq!(blocks, mk_blocks(&[(1, 0), (1, 1), (1, 1)]));
+    }
+
+    /// How many of a thousand runs of `seconds` with 50 requests a second pass and fail, when the share of slow
+    /// requests in a second is one of `shares`, each as likely.
+    fn simulate(seconds: usize, shares: &[f64], seed: u64) -> (usize, usize) {
+        let mut state = seed;
+        // Marsaglia's xorshift: the same runs at every test.
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        let (mut passes, mut fails) = (0, 0);
+        for _ in 0..1000 {
+            let mut blocks = Vec::new();
+            for _ in 0..seconds {
+                let share = shares[(random() * shares.len() as f64) as usize];
+                let broken = (0..50).filter(|_| random() < share).count();
+                blocks.push(Block {
+                    all: 50,
+                    broken: broken as u32,
+                });
+            }
+            match Evidence::new(&blocks, 0.1, 0.05).holds {
+                Some(true) => passes += 1,
+                Some(false) => fails += 1,
+                None => {}
+            }
+        }
+        (passes, fails)
+    }
+
+    #[test]
+    fn wrong_verdicts_are_as_rare_as_promised() {
+        for (name, shares, most) in [
+            // Exactly at the limit, where each verdict is wrong and both are most likely.
+            ("independent", &[0.1][..], 55),
+            ("seconds that differ", &[0.05, 0.15], 90),
+        ] {
+            let (passes, fails) = simulate(10, shares, 0x9E37_79B9_7F4A_7C15);
+            assert!(
+                passes <= most && fails <= most,
+                "{name}: {passes} pass and {fails} fail of 1000"
+            );
+        }
+        let (passes, _) = simulate(10, &[0.05], 1);
+        let (_, fails) = simulate(10, &[0.16], 2);
+        assert!(
+            passes > 900 && fails > 900,
+            "a clear case is decided: {passes}, {fails}"
+        );
     }
 }

@@ -12,19 +12,90 @@ fn every_mistake_is_told_and_nothing_of_its_commit_is_applied() {
     stage.wait_until_running("prod", &tags::good(1));
     let base = "apps/flask-app/kustomization.yaml";
     let deployment = "apps/flask-app/deployment.yaml";
-    let good: Vec<(&str, String)> = [base, deployment, "environments/staging/environment.yaml"].map(|path| (path, stage.show(path))).into();
-    let extra = |text: &str| vec![("apps/flask-app/extra.yaml", text.to_owned()), (base, "resources:\n- deployment.yaml\n- service.yaml\n- extra.yaml\n".to_owned())];
+    let good: Vec<(&str, String)> = [base, deployment, "environments/staging/environment.yaml"]
+        .map(|path| (path, stage.show(path)))
+        .into();
+    let extra = |text: &str| {
+        vec![
+            ("apps/flask-app/extra.yaml", text.to_owned()),
+            (
+                base,
+                "resources:\n- deployment.yaml\n- service.yaml\n- extra.yaml\n".to_owned(),
+            ),
+        ]
+    };
     let config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\n";
     let mistakes: [(&str, Vec<(&str, String)>, &[&str]); 9] = [
-        ("invalid YAML", extra("apiVersion: v1\nkind: [\n"), &["apps/flask-app/extra.yaml"]),
-        ("a missing base", vec![(base, "resources:\n- deployment.yaml\n- service.yaml\n- ../nowhere\n".into())], &["apps/flask-app/kustomization.yaml", "nowhere"]),
-        ("a cycle", vec![(base, "resources:\n- deployment.yaml\n- ../../environments/staging\n".into())], &["cycle"]),
-        ("a path that leaves the repository", vec![(base, "resources:\n- deployment.yaml\n- ../../../../etc/passwd\n".into())], &["apps/flask-app/kustomization.yaml", "../../../../etc/passwd"]),
-        ("an unknown field in our kind", vec![("environments/staging/environment.yaml", format!("{}    intervall: 3s\n", stage.show("environments/staging/environment.yaml")))], &["environments/staging/environment.yaml:", "intervall", "did you mean `interval`?"]),
-        ("a duplicate object", extra(&format!("{config_map}---\n{config_map}")), &["extra"]),
-        ("an object of an unknown kind", extra("apiVersion: example.com/v1\nkind: Gizmo\nmetadata:\n  name: extra\n"), &["apps/flask-app/extra.yaml:2", "Gizmo"]),
-        ("an unknown field of a known kind", vec![(deployment, stage.show(deployment).replace("  replicas: 3", "  replicsa: 3"))], &["apps/flask-app/deployment.yaml:6", "replicsa"]),
-        ("an empty kustomization", vec![("environments/staging/kustomization.yaml", "resources: []\n".into())], &["environments/staging"]),
+        (
+            "invalid YAML",
+            extra("apiVersion: v1\nkind: [\n"),
+            &["apps/flask-app/extra.yaml"],
+        ),
+        (
+            "a missing base",
+            vec![(
+                base,
+                "resources:\n- deployment.yaml\n- service.yaml\n- ../nowhere\n".into(),
+            )],
+            &["apps/flask-app/kustomization.yaml", "nowhere"],
+        ),
+        (
+            "a cycle",
+            vec![(
+                base,
+                "resources:\n- deployment.yaml\n- ../../environments/staging\n".into(),
+            )],
+            &["cycle"],
+        ),
+        (
+            "a path that leaves the repository",
+            vec![(
+                base,
+                "resources:\n- deployment.yaml\n- ../../../../etc/passwd\n".into(),
+            )],
+            &["apps/flask-app/kustomization.yaml", "../../../../etc/passwd"],
+        ),
+        (
+            "an unknown field in our kind",
+            vec![(
+                "environments/staging/environment.yaml",
+                format!(
+                    "{}    intervall: 3s\n",
+                    stage.show("environments/staging/environment.yaml")
+                ),
+            )],
+            &[
+                "environments/staging/environment.yaml:",
+                "intervall",
+                "did you mean `interval`?",
+            ],
+        ),
+        (
+            "a duplicate object",
+            extra(&format!("{config_map}---\n{config_map}")),
+            &["extra"],
+        ),
+        (
+            "an object of an unknown kind",
+            extra("apiVersion: example.com/v1\nkind: Gizmo\nmetadata:\n  name: extra\n"),
+            &["apps/flask-app/extra.yaml:2", "Gizmo"],
+        ),
+        (
+            "an unknown field of a known kind",
+            vec![(
+                deployment,
+                stage.show(deployment).replace("  replicas: 3", "  replicsa: 3"),
+            )],
+            &["apps/flask-app/deployment.yaml:6", "replicsa"],
+        ),
+        (
+            "an empty kustomization",
+            vec![(
+                "environments/staging/kustomization.yaml",
+                "resources: []\n".into(),
+            )],
+            &["environments/staging"],
+        ),
     ];
     for (name, files, reason) in &mistakes {
         let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();

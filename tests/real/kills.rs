@@ -16,7 +16,13 @@ fn hold_pushes(stage: &Stage, hook: &str) {
 }
 
 fn wait_until_held(stage: &Stage) {
-    stage.wait_for("a push to be held", || if stage.remote().join("held").exists() { Ok(()) } else { Err("none is held".to_owned()) });
+    stage.wait_for("a push to be held", || {
+        if stage.remote().join("held").exists() {
+            Ok(())
+        } else {
+            Err("none is held".to_owned())
+        }
+    });
 }
 
 /// Lets held pushes go on, or be refused, and removes the hook.
@@ -32,7 +38,10 @@ fn finishes(stage: &Stage) {
     let _daemon = stage.daemon();
     stage.wait_until_running("prod", &tags::good(1));
     assert_eq!(stage.promotions(), 1, "one image, one promotion");
-    assert_eq!(stage.last_promotion().trailer("Gitsync-Verified-Revision"), Some(stage.initial_commit().as_str()));
+    assert_eq!(
+        stage.last_promotion().trailer("Gitsync-Verified-Revision"),
+        Some(stage.initial_commit().as_str())
+    );
 }
 
 #[test]
@@ -40,7 +49,11 @@ fn after_the_apply() {
     let stage = Stage::new();
     let daemon = stage.daemon();
     stage.wait_for("staging's deployment to be applied", || {
-        if stage.exists("staging", "deployments/flask-app") { Ok(()) } else { Err("it is not there".to_owned()) }
+        if stage.exists("staging", "deployments/flask-app") {
+            Ok(())
+        } else {
+            Err("it is not there".to_owned())
+        }
     });
     daemon.kill();
     finishes(&stage);
@@ -51,8 +64,16 @@ fn during_the_check() {
     let stage = Stage::new();
     let daemon = stage.daemon();
     stage.wait_for("the check to begin", || {
-        let requests = stage.pair().staging.cloud().requests("flask-app", "flask-app-service");
-        if requests.values().sum::<u64>() > 20 { Ok(()) } else { Err(format!("{requests:?}")) }
+        let requests = stage
+            .pair()
+            .staging
+            .cloud()
+            .requests("flask-app", "flask-app-service");
+        if requests.values().sum::<u64>() > 20 {
+            Ok(())
+        } else {
+            Err(format!("{requests:?}"))
+        }
     });
     daemon.kill();
     assert_eq!(stage.promotions(), 0, "an interrupted check proves nothing");

@@ -13,7 +13,11 @@ fn a_concurrent_commit_survives_and_what_is_promoted_is_what_was_proved() {
     let stage = Stage::new();
     let rival = stage.working_copy();
     fs::write(rival.join("README.md"), "A rival was here.\n").unwrap();
-    fs::write(rival.join("environments/staging/kustomization.yaml"), stage.overlay("staging", &tags::stuck(1))).unwrap();
+    fs::write(
+        rival.join("environments/staging/kustomization.yaml"),
+        stage.overlay("staging", &tags::stuck(1)),
+    )
+    .unwrap();
     stage.git(&rival, &["add", "--all"]);
     stage.git(&rival, &["commit", "--quiet", "--message=A rival's commit"]);
     stage.git(&rival, &["push", "--quiet", "origin", "HEAD:refs/heads/rival"]);
@@ -27,11 +31,29 @@ fn a_concurrent_commit_survives_and_what_is_promoted_is_what_was_proved() {
     stage.wait_until_running("prod", &tags::good(1));
 
     assert_eq!(stage.show("README.md"), "A rival was here.\n");
-    assert!(stage.show(OVERLAY_OF_PROD).contains(&format!("newTag: {}", tags::good(1))));
+    assert!(
+        stage
+            .show(OVERLAY_OF_PROD)
+            .contains(&format!("newTag: {}", tags::good(1)))
+    );
     let promotion = stage.last_promotion();
-    assert_eq!(promotion.trailer("Gitsync-Verified-Revision"), Some(stage.initial_commit().as_str()));
+    assert_eq!(
+        promotion.trailer("Gitsync-Verified-Revision"),
+        Some(stage.initial_commit().as_str())
+    );
     let log = stage.git(&stage.remote(), &["log", "--format=%s", "main"]);
-    assert_eq!(log.lines().collect::<Vec<_>>(), [&format!("Promote jenkins-flask-app:{} to prod", tags::good(1)), "A rival's commit", "Begin"]);
+    assert_eq!(
+        log.lines().collect::<Vec<_>>(),
+        [
+            &format!("Promote jenkins-flask-app:{} to prod", tags::good(1)),
+            "A rival's commit",
+            "Begin"
+        ]
+    );
     stage.wait_for_status("staging", &tags::stuck(1));
-    assert_eq!(stage.running("prod"), tags::good(1), "what the rival brought is not proved");
+    assert_eq!(
+        stage.running("prod"),
+        tags::good(1),
+        "what the rival brought is not proved"
+    );
 }

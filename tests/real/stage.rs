@@ -58,17 +58,31 @@ impl Stage {
                 fs::write(file, text.replace(from, to)).unwrap();
             };
             edit("policies/load-check.yaml", "duration: 10s", "duration: 3s");
-            edit("environments/staging/kustomization.yaml", "abc123de", &tags::good(1));
+            edit(
+                "environments/staging/kustomization.yaml",
+                "abc123de",
+                &tags::good(1),
+            );
             edit(OVERLAY_OF_PROD, "9f31c0de", &tags::good(0));
             for environment in ["staging", "prod"] {
-                edit(&format!("environments/{environment}/environment.yaml"), "interval: 30s", "interval: 3s");
+                edit(
+                    &format!("environments/{environment}/environment.yaml"),
+                    "interval: 30s",
+                    "interval: 3s",
+                );
             }
         })
     }
 
     fn start(prepare: impl FnOnce(&Path)) -> Self {
-        let stage = Self { pair: ClusterPair::lease(), state: StateDirectory::create("scenario") };
-        stage.git(stage.state.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "remote.git"]);
+        let stage = Self {
+            pair: ClusterPair::lease(),
+            state: StateDirectory::create("scenario"),
+        };
+        stage.git(
+            stage.state.path(),
+            &["init", "--quiet", "--bare", "--initial-branch=main", "remote.git"],
+        );
         let copy = stage.working_copy();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for part in ["apps", "environments", "policies"] {
@@ -98,8 +112,14 @@ impl Stage {
 
     /// A new clone of the remote.
     pub fn working_copy(&self) -> PathBuf {
-        let path = (0..).map(|number| self.state.path().join(format!("copy-{number}"))).find(|path| !path.exists()).unwrap();
-        self.git(self.state.path(), &["clone", "--quiet", &self.remote_url(), path.to_str().unwrap()]);
+        let path = (0..)
+            .map(|number| self.state.path().join(format!("copy-{number}")))
+            .find(|path| !path.exists())
+            .unwrap();
+        self.git(
+            self.state.path(),
+            &["clone", "--quiet", &self.remote_url(), path.to_str().unwrap()],
+        );
         path
     }
 
@@ -117,9 +137,17 @@ impl Stage {
     pub fn daemon_with(&self, kubeconfig: &Path) -> Daemon {
         let log = self.state.log("gitsync");
         let mut command = guarded(env!("CARGO_BIN_EXE_gitsync"), &log);
-        command.args(["run", "--repo", &self.remote_url(), "--kubeconfig", kubeconfig.to_str().unwrap()]);
+        command.args([
+            "run",
+            "--repo",
+            &self.remote_url(),
+            "--kubeconfig",
+            kubeconfig.to_str().unwrap(),
+        ]);
         self.hermetic(&mut command);
-        Daemon { process: Process::start("gitsync", &log, command) }
+        Daemon {
+            process: Process::start("gitsync", &log, command),
+        }
     }
 
     /// Runs gitsync in the state directory, with the right kubeconfig.
@@ -154,7 +182,11 @@ impl Stage {
         wait_for(DEADLINE, "a push on top of the newest tip", || {
             self.git(&copy, &["pull", "--quiet", "--rebase", "origin", "main"]);
             let push = self.try_git(&copy, &["push", "--quiet", "origin", "main"]);
-            if push.code == 0 { Ok(()) } else { Err(push.to_string()) }
+            if push.code == 0 {
+                Ok(())
+            } else {
+                Err(push.to_string())
+            }
         });
         fs::remove_dir_all(copy).unwrap();
     }
@@ -170,14 +202,31 @@ impl Stage {
         if text.contains("newTag: ") {
             return text;
         }
-        let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("environments/{environment}/kustomization.yaml")));
+        let example = fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join(format!("environments/{environment}/kustomization.yaml")),
+        );
         let lines = example.unwrap();
-        lines.lines().map(|line| line.split_once("newTag: ").map_or(format!("{line}\n"), |(before, _)| format!("{before}newTag: {tag}\n"))).collect()
+        lines
+            .lines()
+            .map(|line| {
+                line.split_once("newTag: ")
+                    .map_or(format!("{line}\n"), |(before, _)| {
+                        format!("{before}newTag: {tag}\n")
+                    })
+            })
+            .collect()
     }
 
     /// Commits another tag into staging's overlay.
     pub fn set_staging(&self, tag: &str) {
-        self.commit(&format!("Set {tag}"), &[("environments/staging/kustomization.yaml", &self.overlay("staging", tag))]);
+        self.commit(
+            &format!("Set {tag}"),
+            &[(
+                "environments/staging/kustomization.yaml",
+                &self.overlay("staging", tag),
+            )],
+        );
     }
 
     /// A file at the remote's tip.
@@ -187,19 +236,35 @@ impl Stage {
 
     /// The first commit.
     pub fn initial_commit(&self) -> String {
-        self.git(&self.remote(), &["rev-list", "--max-parents=0", "main"]).trim().to_owned()
+        self.git(&self.remote(), &["rev-list", "--max-parents=0", "main"])
+            .trim()
+            .to_owned()
     }
 
     /// How many promotions are on the remote branch.
     pub fn promotions(&self) -> usize {
-        self.git(&self.remote(), &["log", "--format=%H", "--grep=^Gitsync-Evidence: ", "main"]).lines().count()
+        self.git(
+            &self.remote(),
+            &["log", "--format=%H", "--grep=^Gitsync-Evidence: ", "main"],
+        )
+        .lines()
+        .count()
     }
 
     /// The newest promotion.
     pub fn last_promotion(&self) -> Promotion {
         let remote = self.remote();
-        let commit = self.git(&remote, &["log", "-1", "--format=%H", "--grep=^Gitsync-Evidence: ", "main"]).trim().to_owned();
-        let files = self.git(&remote, &["diff-tree", "--no-commit-id", "--name-only", "-r", &commit]);
+        let commit = self
+            .git(
+                &remote,
+                &["log", "-1", "--format=%H", "--grep=^Gitsync-Evidence: ", "main"],
+            )
+            .trim()
+            .to_owned();
+        let files = self.git(
+            &remote,
+            &["diff-tree", "--no-commit-id", "--name-only", "-r", &commit],
+        );
         Promotion {
             files: files.lines().map(str::to_owned).collect(),
             message: self.git(&remote, &["log", "-1", "--format=%B", &commit]),
@@ -213,7 +278,9 @@ impl Stage {
 
     /// A field of an object as text; empty when it is not there.
     pub fn field(&self, cluster: &str, object: &str, pointer: &str) -> String {
-        let value = self.get(cluster, object).and_then(|object| object.pointer(pointer).cloned());
+        let value = self
+            .get(cluster, object)
+            .and_then(|object| object.pointer(pointer).cloned());
         match value {
             Some(serde_json::Value::String(text)) => text,
             Some(other) => other.to_string(),
@@ -223,13 +290,23 @@ impl Stage {
 
     fn get(&self, cluster: &str, object: &str) -> Option<serde_json::Value> {
         let (kind, name) = object.split_once('/').unwrap();
-        let group = if kind == "deployments" { "apis/apps/v1" } else { "api/v1" };
-        self.pair.cluster(cluster).get(&format!("/{group}/namespaces/flask-app/{kind}/{name}"))
+        let group = if kind == "deployments" {
+            "apis/apps/v1"
+        } else {
+            "api/v1"
+        };
+        self.pair
+            .cluster(cluster)
+            .get(&format!("/{group}/namespaces/flask-app/{kind}/{name}"))
     }
 
     /// The tag that a cluster's Deployment asks for.
     pub fn running(&self, cluster: &str) -> String {
-        let image = self.field(cluster, "deployments/flask-app", "/spec/template/spec/containers/0/image");
+        let image = self.field(
+            cluster,
+            "deployments/flask-app",
+            "/spec/template/spec/containers/0/image",
+        );
         tags::tag_of(&image).to_owned()
     }
 
@@ -237,10 +314,20 @@ impl Stage {
     #[track_caller]
     pub fn wait_until_running(&self, cluster: &str, tag: &str) {
         self.wait_for(&format!("{cluster} to run {tag}"), || {
-            let status = |field: &str| self.field(cluster, "deployments/flask-app", &format!("/status/{field}"));
-            let seen = (self.running(cluster), status("updatedReplicas"), status("availableReplicas"), status("replicas"));
+            let status =
+                |field: &str| self.field(cluster, "deployments/flask-app", &format!("/status/{field}"));
+            let seen = (
+                self.running(cluster),
+                status("updatedReplicas"),
+                status("availableReplicas"),
+                status("replicas"),
+            );
             let wanted = (tag.to_owned(), "3".to_owned(), "3".to_owned(), "3".to_owned());
-            if seen == wanted { Ok(()) } else { Err(format!("{seen:?}")) }
+            if seen == wanted {
+                Ok(())
+            } else {
+                Err(format!("{seen:?}"))
+            }
         });
     }
 
@@ -249,8 +336,23 @@ impl Stage {
     pub fn wait_for_status(&self, environment: &str, part: &str) -> String {
         let copy = self.working_copy();
         let status = self.wait_for(&format!("the status of {environment} to say {part}"), || {
-            let status = self.gitsync_in(&copy, &["status", "--env", environment, "-o", "json", "--repo", &self.good_repository()]);
-            if status.stdout.contains(part) { Ok(status.stdout) } else { Err(status.to_string()) }
+            let status = self.gitsync_in(
+                &copy,
+                &[
+                    "status",
+                    "--env",
+                    environment,
+                    "-o",
+                    "json",
+                    "--repo",
+                    &self.good_repository(),
+                ],
+            );
+            if status.stdout.contains(part) {
+                Ok(status.stdout)
+            } else {
+                Err(status.to_string())
+            }
         });
         fs::remove_dir_all(copy).unwrap();
         status
@@ -261,8 +363,19 @@ impl Stage {
     fn good_repository(&self) -> String {
         let path = self.state.path().join("first.git");
         if !path.exists() {
-            self.git(self.state.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "first.git"]);
-            self.git(&self.remote(), &["push", "--quiet", path.to_str().unwrap(), &format!("{}:refs/heads/main", self.initial_commit())]);
+            self.git(
+                self.state.path(),
+                &["init", "--quiet", "--bare", "--initial-branch=main", "first.git"],
+            );
+            self.git(
+                &self.remote(),
+                &[
+                    "push",
+                    "--quiet",
+                    path.to_str().unwrap(),
+                    &format!("{}:refs/heads/main", self.initial_commit()),
+                ],
+            );
         }
         format!("file://{}", path.display())
     }
@@ -272,7 +385,8 @@ impl Stage {
     pub fn wait_for<T>(&self, what: &str, mut attempt: impl FnMut() -> Result<T, String>) -> T {
         let log = self.state.log("gitsync");
         wait_for(DEADLINE, what, || {
-            attempt().map_err(|seen| format!("{seen}\n{}", crate::harness::process::tail("gitsync", &log, 40)))
+            attempt()
+                .map_err(|seen| format!("{seen}\n{}", crate::harness::process::tail("gitsync", &log, 40)))
         })
     }
 
@@ -291,12 +405,22 @@ impl Stage {
     }
 
     fn hermetic(&self, command: &mut Command) {
-        for (name, value) in [("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_AUTHOR_NAME", "Somebody"), ("GIT_AUTHOR_EMAIL", "somebody@example.com"),
-            ("GIT_COMMITTER_NAME", "Somebody"), ("GIT_COMMITTER_EMAIL", "somebody@example.com"), ("NO_COLOR", "1")] {
+        for (name, value) in [
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_AUTHOR_NAME", "Somebody"),
+            ("GIT_AUTHOR_EMAIL", "somebody@example.com"),
+            ("GIT_COMMITTER_NAME", "Somebody"),
+            ("GIT_COMMITTER_EMAIL", "somebody@example.com"),
+            ("NO_COLOR", "1"),
+        ] {
             command.env(name, value);
         }
-        command.env("HOME", self.state.path()).env("XDG_CACHE_HOME", self.state.path().join("cache"));
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env_remove("GIT_DIR");
+        command
+            .env("HOME", self.state.path())
+            .env("XDG_CACHE_HOME", self.state.path().join("cache"));
+        command
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env_remove("GIT_DIR");
     }
 }
 
@@ -305,7 +429,9 @@ impl Stage {
 impl Promotion {
     /// The first value of a trailer.
     pub fn trailer(&self, key: &str) -> Option<&str> {
-        self.message.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
+        self.message
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
     }
 }
 

@@ -75,9 +75,25 @@ pub struct TargetSpec {
     /// The path of requests that name none. Default `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Whom to trust, for a target that is spoken to over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
     /// How the target must have answered before load is sent.
     #[serde(default, skip_serializing_if = "WaitReadySpec::is_default")]
     pub wait_ready: WaitReadySpec,
+}
+
+/// Whom to trust, for a target that is spoken to over TLS. Certificates are always verified.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsSpec {
+    /// Certificates (PEM) of authorities to trust besides the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_certificates: Option<String>,
+    /// The name that the certificate must have, where it is not the target's host: a load balancer has a name of its
+    /// own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
 }
 
 /// A Service: `name`, or the same with details.
@@ -351,6 +367,7 @@ impl LoadCheckSpec {
                 service: None,
                 url: Some(url.into()),
                 path: None,
+                tls: None,
                 wait_ready: WaitReadySpec::default(),
             },
             vus: None,

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::expression::Expression;
 use super::threshold::{Selection, Threshold};
-use super::{FailOnChecks, ServiceRef, StatusSpec};
+use super::{FailOnChecks, ServiceRef, StatusSpec, TlsSpec};
 
 /// A load check that can be run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// What the load goes to.
     pub base: Base,
+    /// Whom to trust over TLS.
+    pub tls: TlsSpec,
     /// How long to wait until the target has an address and answers.
     pub wait_ready: Duration,
     /// The workloads; at least one.

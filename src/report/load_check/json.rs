@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 use super::{Figures, Line, lines};
 use crate::config::load_check::metric::Kind;
 use crate::config::load_check::plan::Plan;
+use crate::verify::exchange::millis;
 use crate::verify::judge::{LoadOutcome, LoadVerdict};
-use crate::verify::samples::{Ended, Samples, millis};
+use crate::verify::samples::{Ended, Samples};
 use crate::verify::trend::TrendSummary;
 
 /// The whole result. `repetitions` is how often the run was repeated, and `exit_code` what the process answers.
@@ -142,8 +143,8 @@ mod tests {
 
     use super::*;
     use crate::config::load_check::LoadCheckSpec;
+    use crate::verify::exchange::{Protocol, SeriesKey, Timings};
     use crate::verify::judge::judge;
-    use crate::verify::samples::{Protocol, SeriesKey, Timings};
 
     fn mk_results() -> (Plan, Samples, LoadVerdict) {
         let text = "target: {url: 'http://a'}\nchecks: {ok: status == 200}\n\

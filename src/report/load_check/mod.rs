@@ -7,6 +7,7 @@ use crate::config::load_check::threshold::{Method, Selection};
 use crate::verify::samples::Samples;
 use crate::verify::trend::TrendSummary;
 
+pub mod explain;
 pub mod format;
 pub mod json;
 pub mod progress;

@@ -12,17 +12,14 @@ use crate::verify::progress::{Progress, ScenarioProgress};
 /// What will be done, before it begins: the target and each scenario.
 #[must_use]
 pub fn header(plan: &Plan, url: &str, paint: Paint) -> String {
-    let scenarios = plan.scenarios.len();
+    let scenarios = plural(plan.scenarios.len() as u64, "scenario");
     let vus = plan.max_vus();
     let mut text = format!("     target: {}\n", paint.tone(Tone::Hunk, url));
     text.push_str(&paint.tone(Tone::Strong, "  scenarios"));
-    let plural = if scenarios == 1 { "scenario" } else { "scenarios" };
     let longest = span(plan.longest());
     put(
         &mut text,
-        format_args!(
-            ": {scenarios} {plural}, {vus} max VUs, {longest} max duration (incl. graceful stop):\n"
-        ),
+        format_args!(": {scenarios}, {vus} max VUs, {longest} max duration (incl. graceful stop):\n"),
     );
     for scenario in &plan.scenarios {
         put(
@@ -126,63 +123,74 @@ fn bar(share: f64, width: usize) -> String {
 
 /// What a scenario does, in a few words.
 fn describe(scenario: &Scenario) -> String {
-    let stages = |count: usize| {
-        if count == 1 {
-            "1 stage".to_owned()
-        } else {
-            format!("{count} stages")
-        }
-    };
-    let work = match &scenario.executor {
-        Executor::ConstantVus { vus, duration } => format!("{vus} looping VUs for {}", span(*duration)),
-        Executor::RampingVus { stages: steps, .. } => {
-            let (vus, time) = (scenario.executor.max_vus(), span(scenario.executor.duration()));
-            format!("up to {vus} looping VUs for {time} over {}", stages(steps.len()))
+    let executor = &scenario.executor;
+    let time = span(executor.duration());
+    let vus = |vus: u32| plural(u64::from(vus), "VU");
+    let mut options = Vec::new();
+    let work = match executor {
+        Executor::ConstantVus { vus: number, .. } => format!("{number} looping VUs for {time}"),
+        Executor::RampingVus { stages, .. } => {
+            let most = executor.max_vus();
+            format!(
+                "up to {most} looping VUs for {time} over {}",
+                plural(stages.len() as u64, "stage")
+            )
         }
         Executor::SharedIterations {
-            vus,
+            vus: number,
             iterations,
-            max_duration,
+            ..
         } => {
+            options.push(format!("maxDuration: {time}"));
             format!(
-                "{iterations} iterations shared among {vus} VUs (maxDuration: {})",
-                span(*max_duration)
+                "{} shared among {}",
+                plural(*iterations, "iteration"),
+                vus(*number)
             )
         }
         Executor::PerVuIterations {
-            vus,
+            vus: number,
             iterations,
-            max_duration,
+            ..
         } => {
+            options.push(format!("maxDuration: {time}"));
             format!(
-                "{iterations} iterations for each of {vus} VUs (maxDuration: {})",
-                span(*max_duration)
+                "{} for each of {}",
+                plural(*iterations, "iteration"),
+                vus(*number)
             )
         }
         Executor::ArrivalRate {
+            start,
             time_unit,
-            stages: steps,
+            stages,
             pre_allocated,
             max,
-            ..
         } => {
-            let fastest = steps.iter().map(|stage| stage.target).max().unwrap_or_default();
-            let rate = f64::from(fastest) / time_unit.as_secs_f64();
-            let time = span(scenario.executor.duration());
-            format!(
-                "up to {} iterations/s for {time} (VUs: {pre_allocated}-{max})",
-                number(rate)
-            )
+            options.push(format!("VUs: {pre_allocated}-{max}"));
+            let fastest = stages
+                .iter()
+                .map(|stage| stage.target)
+                .chain([*start])
+                .max()
+                .unwrap_or_default();
+            let rate = number(f64::from(fastest) / time_unit.as_secs_f64());
+            format!("up to {rate} iterations/s for {time}")
         }
     };
-    let mut options = format!("gracefulStop: {}", span(scenario.graceful_stop));
+    options.push(format!("gracefulStop: {}", span(scenario.graceful_stop)));
     if !scenario.start.is_zero() {
-        put(
-            &mut options,
-            format_args!(", startTime: {}", span(scenario.start)),
-        );
+        options.push(format!("startTime: {}", span(scenario.start)));
     }
-    format!("{work} ({options})")
+    format!("{work} ({})", options.join(", "))
+}
+
+fn plural(number: u64, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }
 
 fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {

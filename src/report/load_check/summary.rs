@@ -263,8 +263,8 @@ mod tests {
 
     use super::*;
     use crate::config::load_check::LoadCheckSpec;
+    use crate::verify::exchange::{Protocol, SeriesKey, Timings};
     use crate::verify::judge::judge;
-    use crate::verify::samples::{Protocol, SeriesKey, Timings};
 
     fn mk_report(status: u16, millis: u64) -> String {
         let text = "target: {url: 'http://a'}\nvus: 10\nduration: 10s\n\
@@ -352,7 +352,7 @@ mod tests {
         let found = mk_report(500, 2);
         for line in [
             "    ✗ 'p(90)<600' p(90)=2.08ms",
-            "      ↳ 100 % of 100 requests took 600 ms or longer, or failed, 10 % are allowed (k6 would pass it)",
+            "      ↳ p(90) is 2.09 ms: 100 % of 100 requests took 600 ms or longer, or failed, 10 % are allowed (k6 would pass it)",
             "    ✗ status is 200",
             "      ↳  0% — ✓ 0 / ✗ 100",
             "    GET /: answered with status 500 (100 of 100 requests)",

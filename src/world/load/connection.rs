@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 use super::probe::{Probe, Readings};
 use super::target::Target;
-use crate::verify::samples::{ErrorKind, Protocol};
+use crate::verify::exchange::{ErrorKind, Protocol};
 
 /// How long a connection may take to be accepted and to shake hands.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);

@@ -77,7 +77,7 @@ pub async fn check(
     cancel: &CancellationToken,
 ) -> Result<Checked, LoadError> {
     let plan = Arc::new(plan);
-    let target = Target::resolve(origin, plan.wait_ready, cancel).await?;
+    let target = Target::resolve(origin, &plan, cancel).await?;
     target.wait_ready(&plan, cancel).await?;
     let looks = plan.strict.max_extend + 1;
     let target = Arc::new(target);

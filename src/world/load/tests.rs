@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::config::load_check::LoadCheckSpec;
 use crate::config::load_check::plan::Base;
-use crate::verify::samples::ErrorKind;
+use crate::verify::exchange::ErrorKind;
 
 /// What a server does with a request for a path.
 type Behaviour = fn(&str) -> Reply;
@@ -126,9 +126,7 @@ async fn run_plan(plan: Plan) -> Result<Checked, LoadError> {
 async fn run_at(server: &Server, text: &str) -> (Arc<Plan>, Samples) {
     let cancel = CancellationToken::new();
     let plan = Arc::new(mk_plan(&server.url(), text));
-    let target = Target::resolve(&server.url(), Duration::from_secs(1), &cancel)
-        .await
-        .unwrap();
+    let target = Target::resolve(&server.url(), &plan, &cancel).await.unwrap();
     let samples = run(&plan, &Arc::new(target), &watch::Sender::default(), 0, &cancel)
         .await
         .unwrap();
@@ -469,4 +467,115 @@ async fn requests_of_the_warm_up_are_not_counted() {
     let (_, samples) = run_at(&server, text).await;
     assert!(samples.request_count() > 0);
     assert!(samples.request_count() < server.requests.load(SeqCst));
+}
+
+/// A server behind TLS that answers 200 by HTTP/1.1 and, when `h2`, by HTTP/2.
+async fn tls_server(h2: bool) -> (SocketAddr, JoinHandle<()>) {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("testdata/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = if h2 { vec![b"h2".to_vec()] } else { Vec::new() };
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = |request: hyper::Request<hyper::body::Incoming>| async move {
+        // What the client took the server for comes back, so that a check can look at it.
+        let host = request
+            .headers()
+            .get("host")
+            .and_then(|host| host.to_str().ok().map(str::to_owned));
+        let host = host
+            .or_else(|| request.uri().authority().map(ToString::to_string))
+            .unwrap_or_default();
+        let body = http_body_util::Full::new(hyper::body::Bytes::from(host));
+        Ok::<_, std::convert::Infallible>(hyper::Response::new(body))
+    };
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust us hangs up here, and the next one is welcome.
+                let Ok(stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let io = hyper_util::rt::TokioIo::new(stream);
+                let service = hyper::service::service_fn(answer);
+                let _ = if h2 {
+                    let executor = hyper_util::rt::TokioExecutor::new();
+                    hyper::server::conn::http2::Builder::new(executor)
+                        .serve_connection(io, service)
+                        .await
+                } else {
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(io, service)
+                        .await
+                };
+            });
+        }
+    });
+    (address, task)
+}
+
+fn mk_tls_plan(address: SocketAddr, trusted: bool, name: &str, rest: &str) -> Plan {
+    let mut spec: LoadCheckSpec = serde_yaml::from_str(&format!(
+        "target: {{url: 'https://{address}', waitReady: {{timeout: 1s}}}}\n{rest}\n"
+    ))
+    .unwrap();
+    let ca = trusted.then(|| include_str!("testdata/ca.pem").to_owned());
+    spec.target.tls = Some(crate::config::load_check::TlsSpec {
+        ca_certificates: ca,
+        server_name: Some(name.to_owned()),
+    });
+    spec.compile().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_spoken_in_both_versions_of_http() {
+    for (h2, proto) in [(false, "HTTP/1.1"), (true, "HTTP/2.0")] {
+        let (address, server) = tls_server(h2).await;
+        let rest = format!(
+            "vus: 2\niterations: 20\nhttp: [{{headers: {{Host: shop.example}}}}]\n\
+             checks: {{host: body == 'shop.example'}}\nthresholds: {{'http_reqs{{proto:{proto}}}': [count==20], checks: [rate==1]}}"
+        );
+        let checked = run_plan(mk_tls_plan(address, true, "shop.example", &rest))
+            .await
+            .unwrap();
+        assert_eq!(
+            checked.verdict.outcome,
+            LoadOutcome::Pass,
+            "{proto}: {:?}",
+            checked.verdict
+        );
+        server.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_trusted_is_no_target() {
+    let (address, server) = tls_server(false).await;
+    for (name, trusted, host) in [
+        ("an unknown authority", false, "shop.example"),
+        ("another name", true, "other.example"),
+    ] {
+        let error = run_plan(mk_tls_plan(address, trusted, host, ""))
+            .await
+            .unwrap_err();
+        let LoadError::Target(error) = error else {
+            panic!("{name}: {error:?}")
+        };
+        assert!(
+            error.to_string().contains("TLS handshake failed"),
+            "{name}: {error}"
+        );
+    }
+    server.abort();
 }

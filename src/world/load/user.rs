@@ -12,7 +12,7 @@ use hyper::{Method, Request, Uri};
 use super::connection::{Connection, Opening, Sent};
 use super::target::Target;
 use crate::config::load_check::plan;
-use crate::verify::samples::{ErrorKind, Protocol, Timings};
+use crate::verify::exchange::{ErrorKind, Protocol, Timings};
 
 /// A virtual user.
 pub struct User {
@@ -269,11 +269,17 @@ impl Call {
         let body = self.body.clone().map(Bytes::from).unwrap_or_default();
         let mut message = Request::new(Full::new(body));
         *message.method_mut() = self.method.clone();
+        let host = request
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let authority = host.map_or(target.authority().as_str(), |(_, value)| value);
+        // HTTP/2 has the host in a pseudo-header of its own, which the URI gives.
         let uri = match protocol {
             Protocol::Http1 => Uri::builder().path_and_query(self.path.as_str()),
             Protocol::Http2 => Uri::builder()
                 .scheme(target.scheme().clone())
-                .authority(target.authority().clone())
+                .authority(authority)
                 .path_and_query(self.path.as_str()),
         };
         *message.uri_mut() = uri.build().map_err(|_| ErrorKind::Protocol)?;
@@ -283,10 +289,16 @@ impl Call {
             HeaderValue::from_static(concat!("gitsync/", env!("CARGO_PKG_VERSION"))),
         );
         if protocol == Protocol::Http1 {
-            let host = HeaderValue::from_str(target.authority().as_str()).map_err(|_| ErrorKind::Protocol)?;
-            headers.insert(HOST, host);
+            headers.insert(
+                HOST,
+                HeaderValue::from_str(authority).map_err(|_| ErrorKind::Protocol)?,
+            );
         }
-        for (name, value) in &request.headers {
+        for (name, value) in request
+            .headers
+            .iter()
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
+        {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ErrorKind::Protocol)?;
             headers.insert(
                 name,

@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use super::target::Target;
 use super::user::{Answer, User};
 use crate::config::load_check::plan::{Executor, Plan, Scenario};
+use crate::verify::exchange::{ErrorKind, SeriesKey, millis};
 use crate::verify::expression::{Response, holds};
-use crate::verify::samples::{ErrorKind, Samples, SeriesKey, millis};
+use crate::verify::samples::Samples;
 use crate::verify::schedule::{Arrivals, working_times};
 
 /// What all workers share.
