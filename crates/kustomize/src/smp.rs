@@ -86,6 +86,10 @@ pub(crate) struct Merger<'s> {
 ///
 /// When the two do not fit: a scalar against a mapping, an unknown `$patch`.
 pub(crate) fn merge(schema: &Schema, object: Node, patch: Node) -> Result<Option<Node>, String> {
+    if patch.get(DIRECTIVE).and_then(Node::as_str) == Some("replace") {
+        // The reference drops what comes out when the whole object is replaced, and keeps the object.
+        return Ok(Some(object));
+    }
     let mut merger = Merger {
         schema,
         written: Vec::new(),
