@@ -129,11 +129,11 @@ fn hostile_trees_end_in_an_error() {
     let layers: Vec<(String, String)> = (0..400)
         .map(|i| {
             (
-                format!("{i}/kustomization.yaml"),
-                format!("resources: [../{}]\n", i + 1),
+                format!("l{i}/kustomization.yaml"),
+                format!("resources: [../l{}]\n", i + 1),
             )
         })
-        .chain([("kustomization.yaml".to_owned(), "resources: [0]\n".to_owned())])
+        .chain([("kustomization.yaml".to_owned(), "resources: [l0]\n".to_owned())])
         .collect();
     let layers: Vec<(&str, &str)> = layers
         .iter()
