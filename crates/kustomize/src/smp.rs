@@ -220,7 +220,9 @@ impl Merger<'_> {
                 mut node, foreign, ..
             }) => match before {
                 Some((style, tagged, link, _)) => {
-                    if foreign {
+                    if !foreign {
+                        crate::walk::quote_odd(&mut node);
+                    } else {
                         node.style = style;
                         node.tagged = tagged;
                         node.link = link;
@@ -233,6 +235,7 @@ impl Merger<'_> {
                     }
                 }
                 None => {
+                    crate::walk::quote_odd(&mut node);
                     let place = node.place;
                     if let Some(entries) = object.entries_mut() {
                         entries.push((Node::scalar(key).with_style(key_style).with_place(place), node));

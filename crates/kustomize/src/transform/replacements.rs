@@ -412,7 +412,7 @@ impl Target {
 }
 
 /// The steps of [`lookup`].
-fn steps_to(node: &Node, parts: &[String]) -> Option<Vec<usize>> {
+pub(super) fn steps_to(node: &Node, parts: &[String]) -> Option<Vec<usize>> {
     let mut steps = Vec::new();
     let mut at = node;
     for part in parts.iter().filter(|part| !part.trim().is_empty()) {

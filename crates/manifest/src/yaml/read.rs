@@ -90,6 +90,9 @@ fn prepare<'t>(text: &'t str, file: &str) -> Result<Cow<'t, str>, ReadError> {
     })
 }
 
+/// The line and the paragraph separator.
+const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
+
 /// Whether a YAML text may hold a character as it is.
 pub fn is_allowed(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
@@ -131,6 +134,8 @@ struct Anchored {
 struct Reader<'t> {
     parser: Parser<'t, granit_parser::StrInput<'t>>,
     text: &'t str,
+    /// Whether there are line separators, which are line breaks for go-yaml.
+    has_separators: bool,
     /// Whether an escape may be one that go-yaml refuses.
     has_escapes: bool,
     file: &'t str,
@@ -151,6 +156,7 @@ impl<'t> Reader<'t> {
         Self {
             parser: Parser::new_from_str_with_options(text, options),
             text,
+            has_separators: text.contains(SEPARATORS),
             has_escapes: ["\\/", "\\ud", "\\uD"].iter().any(|escape| text.contains(escape)),
             file,
             source,
@@ -189,15 +195,22 @@ impl<'t> Reader<'t> {
         let place = self.place(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                if self.has_escapes && style == ScalarStyle::DoubleQuoted {
-                    let source = span
-                        .byte_range()
+                let source = || {
+                    span.byte_range()
                         .and_then(|range| self.text.get(range))
-                        .unwrap_or_default();
-                    if let Some(escape) = bad_escape(source) {
-                        return Err(self.error(place, format!("found unknown escape {escape}")));
-                    }
+                        .unwrap_or_default()
+                };
+                if self.has_escapes
+                    && style == ScalarStyle::DoubleQuoted
+                    && let Some(escape) = bad_escape(source())
+                {
+                    return Err(self.error(place, format!("found unknown escape {escape}")));
                 }
+                let text = if self.has_separators && source().contains(SEPARATORS) {
+                    self.without_separators(text, style, place)?
+                } else {
+                    text
+                };
                 let tag = tag.map(|tag| spelling(&tag));
                 let node = scalar(text.into_owned(), style, tag.as_deref(), place, span.is_empty());
                 self.complete(node, anchor)
@@ -226,6 +239,39 @@ impl<'t> Reader<'t> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// A quoted text with line separators: blanks around a line break are not part of it. Elsewhere the next
+    /// line would start in the first column, which no scalar does.
+    fn without_separators<'v>(
+        &self,
+        text: Cow<'v, str>,
+        style: ScalarStyle,
+        place: Place,
+    ) -> Result<Cow<'v, str>, ReadError> {
+        if !matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) {
+            return Err(self.error(place, "line separator outside of quotes".to_owned()));
+        }
+        let mut trimmed = String::with_capacity(text.len());
+        for part in text.split_inclusive(SEPARATORS) {
+            let part = if trimmed.ends_with(SEPARATORS) {
+                part.trim_start_matches(' ')
+            } else {
+                part
+            };
+            match part
+                .char_indices()
+                .next_back()
+                .filter(|(_, last)| SEPARATORS.contains(last))
+            {
+                Some((at, last)) => {
+                    trimmed.push_str(part[..at].trim_end_matches(' '));
+                    trimmed.push(last);
+                }
+                None => trimmed.push_str(part),
+            }
+        }
+        Ok(Cow::Owned(trimmed))
     }
 
     fn begin(
