@@ -1,10 +1,12 @@
 //! The integration tests: one binary, so that everything is linked once.
 //!
-//! `layers` holds the architecture, `real` drives the built binary on a real Kubernetes control plane.
+//! `layers` holds the architecture, `real` drives the built binary on a real Kubernetes control plane,
+//! `render` compares the renderer with kustomize.
 
 mod harness;
 mod layers;
 mod real;
+mod render;
 
 /// A test file that nobody declares would never run.
 #[test]
@@ -15,6 +17,7 @@ fn every_file_is_declared() {
         ("", "main.rs"),
         ("real", "real/mod.rs"),
         ("harness", "harness/mod.rs"),
+        ("render", "render/mod.rs"),
     ] {
         let declared = std::fs::read_to_string(root.join(parent)).unwrap();
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {

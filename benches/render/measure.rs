@@ -1,0 +1,176 @@
+//! Cost: the time and memory of whole processes, from start to exit.
+//!
+//! Wall time is taken around a process whose standard output is a file, so that no reader slows the writer. CPU time
+//! and peak memory come from further runs below GNU time, since a process cannot ask for them without unsafe code.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// GNU time; the shell's own word `time` does not tell memory.
+const TIME: &str = "/usr/bin/time";
+
+/// A program that renders a directory to standard output.
+pub struct Program {
+    /// The command as a reader knows it.
+    pub name: &'static str,
+    binary: PathBuf,
+    subcommand: &'static str,
+}
+
+/// CPU time and memory of one process.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// User and system time, the average of the runs.
+    pub cpu: Duration,
+    /// The largest resident set of the runs, in MiB.
+    pub peak: f64,
+}
+
+/// What the runs of one program cost.
+pub struct Cost {
+    /// Sorted.
+    walls: Vec<Duration>,
+    usage: Usage,
+}
+
+// === impl Program ===
+
+impl Program {
+    /// A program by its path, and the subcommand before the directory.
+    pub fn new(name: &'static str, binary: PathBuf, subcommand: &'static str) -> Self {
+        Self {
+            name,
+            binary,
+            subcommand,
+        }
+    }
+
+    /// Runs it once: the wall time and what it printed.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn run(&self, dir: &Path) -> (Duration, Vec<u8>) {
+        let path = dir.join("printed");
+        let out = File::create(&path).expect("because the temporary directory is ours");
+        let mut command = Command::new(&self.binary);
+        command
+            .arg(self.subcommand)
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stdout(out);
+        let start = Instant::now();
+        let output = command.stderr(Stdio::piped()).output();
+        let wall = start.elapsed();
+        let output = output.unwrap_or_else(|error| panic!("cannot run {}: {error}", self.binary.display()));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} failed: {said}", self.name);
+        (wall, fs::read(&path).expect("because it was just written"))
+    }
+
+    /// CPU time and memory over some runs below GNU time, whose clock ticks only every 10 ms.
+    ///
+    /// # Panics
+    ///
+    /// When GNU time is missing or does not tell them.
+    pub fn usage(&self, dir: &Path, runs: usize) -> Usage {
+        let count = runs.to_string();
+        let output = Command::new(TIME)
+            .args(["-f", "%U %S %M", "sh", "-c"])
+            .arg(r#"n=$1; shift; while [ "$n" -gt 0 ]; do "$@" >/dev/null || exit; n=$((n - 1)); done"#)
+            .args(["sh", &count])
+            .arg(&self.binary)
+            .arg(self.subcommand)
+            .arg(dir)
+            .output()
+            .unwrap_or_else(|error| panic!("cannot run {TIME}: {error}; install GNU time"));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let figures: Vec<f64> = said
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .split(' ')
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        let [user, system, kibibytes] = figures[..] else {
+            panic!("{TIME} tells no figures of {}: {said}", self.name)
+        };
+        Usage {
+            cpu: Duration::from_secs_f64((user + system) / runs as f64),
+            peak: kibibytes / 1024.0,
+        }
+    }
+}
+
+// === impl Cost ===
+
+impl Cost {
+    /// The cost of runs, of which there is at least one.
+    pub fn new(mut walls: Vec<Duration>, usage: Usage) -> Self {
+        walls.sort_unstable();
+        Self { walls, usage }
+    }
+
+    /// The shortest run in seconds: the one that other load disturbed least.
+    pub fn least(&self) -> f64 {
+        self.walls[0].as_secs_f64()
+    }
+
+    /// Peak memory in MiB.
+    pub fn peak(&self) -> f64 {
+        self.usage.peak
+    }
+
+    fn median(&self) -> Duration {
+        let middle = self.walls.len() / 2;
+        match self.walls.len() % 2 {
+            0 => (self.walls[middle - 1] + self.walls[middle]) / 2,
+            _ => self.walls[middle],
+        }
+    }
+
+    /// The cells of a row; the ratios say how many times more the other program needs.
+    pub fn cells(&self, other: Option<&Self>) -> String {
+        let ratio = |of: &dyn Fn(&Self) -> f64| {
+            other.map_or_else(String::new, |other| match of(other) / of(self) {
+                high if high >= 100.0 => format!("{high:.0}×"),
+                low => format!("{low:.1}×"),
+            })
+        };
+        let last = self.walls.len() - 1;
+        format!(
+            "{} | {} | {} to {} | {} | {} | {} | {:.1} MiB | {}",
+            self.walls.len(),
+            seconds(self.median()),
+            seconds(self.walls[0]),
+            seconds(self.walls[last]),
+            ratio(&|cost| cost.median().as_secs_f64()),
+            seconds(self.usage.cpu),
+            ratio(&|cost| cost.usage.cpu.as_secs_f64()),
+            self.usage.peak,
+            ratio(&Self::peak),
+        )
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        long if long >= 1.0 => format!("{long:.2} s"),
+        short => format!("{:.1} ms", short * 1_000.0),
+    }
+}
+
+/// The machine in a line: processor, number of cores, load.
+pub fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let model = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or_else(|| "unknown processor".to_owned(), |(_, model)| model.to_owned());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{model}, {cores} cores; load average of the last minute at the start: {load}")
+}
