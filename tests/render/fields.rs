@@ -118,39 +118,25 @@ fn replicas(tree: &mut Tree) {
     }
 }
 
-/// Fields to read and write; not every object has each.
-const PATHS: [&str; 12] = [
-    "metadata.name",
-    "metadata.namespace",
-    "metadata.labels.app",
-    "metadata.annotations.[example.com/copied]",
-    "spec.replicas",
-    "spec.template.spec.containers.0.image",
-    "spec.template.spec.containers.[name=main].image",
-    "spec.template.spec.containers.[name=main].env.[name=V0].value",
-    "spec.template.spec.containers.*.image",
-    "data.a",
-    "spec.a",
-    "spec.selector.matchLabels.app",
-];
+/// A field that objects of a kind mostly have.
+fn path(tree: &mut Tree, kind: &str) -> &'static str {
+    match (kind, tree.random.below(5)) {
+        (_, 0) => "metadata.namespace",
+        ("Deployment" | "StatefulSet", 1) => "spec.replicas",
+        ("Deployment" | "StatefulSet" | "DaemonSet", 2) => "spec.template.spec.containers.[name=main].image",
+        ("Deployment" | "StatefulSet" | "DaemonSet", 3) => "spec.template.spec.containers.*.image",
+        ("Deployment" | "StatefulSet", 4) => "spec.selector.matchLabels.app",
+        ("ConfigMap", 1) => "data.a",
+        ("ConfigMap", 2) => "data.[config.yaml]",
+        ("Foo", 1) => "spec.a",
+        (_, 1) => "metadata.labels.app",
+        _ => "metadata.name",
+    }
+}
 
 fn replacements(tree: &mut Tree) {
     for _ in 0..1 + tree.random.below(2) {
-        let from = tree.some_object();
-        let source = match tree.random.below(6) {
-            0 => format!("  sourceValue: {}\n", string_value(&mut tree.random)),
-            _ => {
-                let path = match tree.random.below(3) {
-                    0 => tree.random.pick(&PATHS),
-                    _ => "metadata.name",
-                };
-                let options = field_options(tree, "    ");
-                format!(
-                    "  source:\n    kind: {}\n    name: {}\n    fieldPath: {path}\n{options}",
-                    from.kind, from.name
-                )
-            }
-        };
+        let source = source(tree);
         let to = tree.some_object();
         let select = match tree.random.below(5) {
             0 => format!("      name: {}\n", to.name),
@@ -158,15 +144,15 @@ fn replacements(tree: &mut Tree) {
             _ => format!("      kind: {}\n", to.kind),
         };
         let reject = match tree.random.below(5) {
-            0 => "    reject:\n    - name: a.*\n".to_owned(),
-            _ => String::new(),
+            0 => "    reject:\n    - name: a.*\n",
+            _ => "",
         };
         let path = match tree.random.below(3) {
-            0 => tree.random.pick(&PATHS),
-            1 => "metadata.annotations.new",
+            0 => path(tree, to.kind),
+            1 => "metadata.annotations.[example.com/copied]",
             _ => "metadata.labels.app",
         };
-        let options = match tree.random.percent(65) {
+        let options = match tree.random.percent(85) {
             true => "    options:\n      create: true\n".to_owned(),
             false => field_options(tree, "    "),
         };
@@ -177,11 +163,28 @@ fn replacements(tree: &mut Tree) {
     }
 }
 
+fn source(tree: &mut Tree) -> String {
+    if tree.random.percent(15) {
+        return format!("  sourceValue: {}\n", string_value(&mut tree.random));
+    }
+    let from = tree.some_object();
+    let path = if tree.random.percent(25) {
+        path(tree, from.kind)
+    } else {
+        "metadata.name"
+    };
+    let options = field_options(tree, "    ");
+    format!(
+        "  source:\n    kind: {}\n    name: {}\n    fieldPath: {path}\n{options}",
+        from.kind, from.name
+    )
+}
+
 fn field_options(tree: &mut Tree, indent: &str) -> String {
-    match tree.random.below(4) {
+    match tree.random.below(5) {
         0 => {
             let delimiter = tree.random.pick(&["\":\"", "\"-\"", "/", "."]);
-            let index = tree.random.pick(&["0", "1", "-1", "5"]);
+            let index = tree.random.pick(&["0", "0", "0", "0", "1", "-1"]);
             format!("{indent}options:\n{indent}  delimiter: {delimiter}\n{indent}  index: {index}\n")
         }
         _ => String::new(),
@@ -191,7 +194,7 @@ fn field_options(tree: &mut Tree, indent: &str) -> String {
 fn vars(tree: &mut Tree) {
     let object = tree.some_object();
     let path = match tree.random.below(3) {
-        0 => format!("  fieldref:\n    fieldpath: {}\n", tree.random.pick(&PATHS)),
+        0 => format!("  fieldref:\n    fieldpath: {}\n", path(tree, object.kind)),
         _ => String::new(),
     };
     tree.item(

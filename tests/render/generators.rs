@@ -42,13 +42,16 @@ fn generator(tree: &mut Tree, list: &'static str, kind: &'static str) {
     let mut text;
     if !known.is_empty() && tree.random.percent(35) {
         let object = tree.random.pick(&known);
-        let behavior = tree.random.pick(&["merge", "merge", "replace", "create"]);
+        let behavior = tree
+            .random
+            .pick(&["merge", "merge", "merge", "replace", "replace"]);
         text = format!("- name: {}\n  behavior: {behavior}\n", object.name);
         if let Some(namespace) = object.namespace {
             text.push_str(&format!("  namespace: {namespace}\n"));
         }
     } else {
-        let name = format!("{}-{}", tree.random.pick(&NAMES), tree.random.below(4));
+        let name = format!("{}-{}", tree.random.pick(&NAMES), tree.taken.len());
+        tree.taken.insert((kind, name.clone()));
         text = format!("- name: {name}\n");
         let namespace = tree.random.percent(10).then(|| tree.random.pick(&NAMESPACES));
         if let Some(namespace) = namespace {
@@ -102,7 +105,7 @@ fn literal(tree: &mut Tree, at: usize) -> String {
             .to_owned(),
     };
     // The letters keep the keys apart, and strings.
-    let key = ["a", "b", "k.txt"][at];
+    let key = ["l1", "l2", "l.txt"][at];
     format!("  - {}\n", quoted(&format!("{key}={value}"), &mut tree.random))
 }
 

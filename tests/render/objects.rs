@@ -55,10 +55,10 @@ const KINDS: [Kind; 24] = [
         map([("spec", free(tree, 2))])
     }),
     ("example.com/v1", "Foo", 8, |tree, _| {
-        map([("spec", free(tree, 3))])
+        map([("spec", entries(tree, 3))])
     }),
     ("example.com/v1beta1", "Foo", 2, |tree, _| {
-        map([("spec", free(tree, 3)), ("status", free(tree, 2))])
+        map([("spec", entries(tree, 3)), ("status", free(tree, 2))])
     }),
 ];
 
@@ -66,8 +66,10 @@ const KINDS: [Kind; 24] = [
 pub fn add(tree: &mut Tree) {
     for _ in 0..tree.random.below(3) {
         let file = tree.file("objects");
+        let mut is_empty = true;
         for _ in 0..1 + tree.random.below(4) {
             let Some(object) = object(tree) else { continue };
+            is_empty = false;
             let object = if tree.random.percent(6) {
                 list(tree, object)
             } else {
@@ -79,7 +81,9 @@ pub fn add(tree: &mut Tree) {
                 tree.document(&file, "# nothing but a comment\n");
             }
         }
-        tree.item("resources", format!("- {file}\n"));
+        if !is_empty {
+            tree.item("resources", format!("- {file}\n"));
+        }
     }
 }
 
@@ -93,8 +97,8 @@ fn object(tree: &mut Tree) -> Option<Yaml> {
         is_it
     })?;
     let name = tree.random.pick(&NAMES).to_owned();
-    let is_taken = tree.objects.iter().any(|o| o.kind == kind && o.name == name);
-    if is_taken && !tree.random.percent(2) {
+    let is_new = tree.taken.insert((kind, name.clone()));
+    if !is_new && !tree.random.percent(1) {
         return None;
     }
     let namespace = tree.random.percent(25).then(|| tree.random.pick(&NAMESPACES));
@@ -180,17 +184,20 @@ pub fn free(tree: &mut Tree, depth: usize) -> Yaml {
         0..5 => scalar(&mut tree.random).into(),
         5 => Yaml::List((0..tree.random.below(4)).map(|_| free(tree, depth - 1)).collect()),
         6 => Yaml::Block(block(tree)),
-        _ => {
-            let mut entries: Vec<(String, Yaml)> = Vec::new();
-            for _ in 0..tree.random.below(4) {
-                let key = key(&mut tree.random);
-                if entries.iter().all(|(other, _)| *other != key) {
-                    entries.push((key, free(tree, depth - 1)));
-                }
-            }
-            Yaml::Map(entries)
+        _ => entries(tree, depth),
+    }
+}
+
+/// A mapping of anything.
+pub fn entries(tree: &mut Tree, depth: usize) -> Yaml {
+    let mut entries: Vec<(String, Yaml)> = Vec::new();
+    for _ in 0..tree.random.below(5) {
+        let key = key(&mut tree.random);
+        if entries.iter().all(|(other, _)| *other != key) {
+            entries.push((key, free(tree, depth - 1)));
         }
     }
+    Yaml::Map(entries)
 }
 
 /// Text for a literal block: it begins with a letter, so that its indentation needs no indicator.

@@ -1,6 +1,6 @@
 //! Patches: strategic merges and JSON6902 operations that fit the objects of the tree, or nearly.
 
-use super::objects::free;
+use super::objects::entries;
 use super::scalars::{scalar, string_value};
 use super::tree::{Object, Tree, indented};
 use super::workloads::CONTAINERS;
@@ -159,7 +159,7 @@ fn merge(tree: &mut Tree, object: &Object) -> Yaml {
             map([("rules", Yaml::List(vec![map([("host", "b.example.com".into())])]))]),
         ),
         "Foo" => {
-            let spec = free(tree, 3);
+            let spec = entries(tree, 3);
             patch.with("spec", spec)
         }
         _ => patch,
@@ -211,23 +211,27 @@ fn operations(tree: &mut Tree, object: &Object) -> String {
     let mut out = String::new();
     for _ in 0..1 + tree.random.below(2) {
         let value = scalar(&mut tree.random);
-        let text = match tree.random.below(9) {
-            0 => format!("- op: add\n  path: /metadata/labels\n  value:\n    app: {value}\n"),
-            1 => format!("- op: replace\n  path: /metadata/annotations/new\n  value: {value}\n"),
-            2 => "- {op: test, path: /metadata/name, value: web}\n".to_owned(),
-            3 => "- {\"op\": \"remove\", \"path\": \"/metadata/labels\"}\n".to_owned(),
-            4 => {
+        let has_pods = matches!(object.kind, "Deployment" | "StatefulSet" | "DaemonSet" | "Job");
+        let text = match tree.random.below(24) {
+            // These two mostly fail, and so does the build.
+            0 => "- {op: test, path: /metadata/name, value: web}\n".to_owned(),
+            1 => "- {\"op\": \"remove\", \"path\": \"/metadata/labels\"}\n".to_owned(),
+            2..6 => format!("- op: add\n  path: /metadata/labels\n  value:\n    app: {value}\n"),
+            6..9 => format!("- op: replace\n  path: /metadata/annotations/new\n  value: {value}\n"),
+            9..11 => {
                 "- op: copy\n  from: /metadata/name\n  path: /metadata/annotations/copied~1name\n".to_owned()
             }
-            5 if object.kind == "Deployment" => {
+            11..14 if has_pods => {
                 format!("- op: add\n  path: /spec/template/spec/containers/0/args\n  value: [{value}, on]\n")
             }
-            6 if object.kind == "Deployment" => {
+            14..17 if has_pods => {
                 "- op: add\n  path: /spec/template/spec/containers/-\n  value: {name: added, image: nginx}\n"
                     .to_owned()
             }
-            7 => format!("- op: add\n  path: /spec\n  value:\n    x: {value}\n    y: 1.0\n"),
-            _ => format!("- op: add\n  path: /data\n  value: {{k: {value}, y: 2}}\n"),
+            _ if object.kind == "Foo" => {
+                format!("- op: add\n  path: /spec\n  value:\n    x: {value}\n    y: 1.0\n")
+            }
+            _ => format!("- op: add\n  path: /extra\n  value: {{k: {value}, y: 2}}\n"),
         };
         out.push_str(&text);
     }

@@ -1,5 +1,7 @@
 //! Tree: a random tree of layers, made from a seed: bases, components, and overlays upon them.
 
+use std::collections::BTreeSet;
+
 use super::case::{Case, Part, Piece};
 use super::random::Random;
 use super::{fields, objects};
@@ -19,10 +21,21 @@ pub struct Object {
     pub namespace: Option<&'static str>,
 }
 
+/// A layer that no other one takes up yet.
+struct Loose {
+    dir: String,
+    /// The field that takes it up.
+    list: &'static str,
+    objects: Vec<Object>,
+}
+
 /// A tree that grows.
 pub struct Tree {
     pub random: Random,
+    /// The objects of this layer and of those below it.
     pub objects: Vec<Object>,
+    /// The kinds and names that some object of the tree has.
+    pub taken: BTreeSet<(&'static str, String)>,
     pieces: Vec<Piece>,
     dir: String,
     files: usize,
@@ -33,13 +46,14 @@ pub fn case(seed: u64) -> Case {
     let mut tree = Tree {
         random: Random::new(seed),
         objects: Vec::new(),
+        taken: BTreeSet::new(),
         pieces: Vec::new(),
         dir: String::new(),
         files: 0,
     };
     let layers = 1 + tree.random.below(4);
     // The layers that no other one takes up yet.
-    let mut loose: Vec<(String, &'static str)> = Vec::new();
+    let mut loose: Vec<Loose> = Vec::new();
     for at in 0..layers {
         let is_top = at + 1 == layers;
         tree.dir = format!("l{at}");
@@ -47,20 +61,22 @@ pub fn case(seed: u64) -> Case {
         if is_component {
             tree.field("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n");
         } else {
-            for (below, list) in std::mem::take(&mut loose) {
+            for below in std::mem::take(&mut loose) {
                 if is_top || tree.random.percent(70) {
-                    tree.item(list, format!("- ../{below}\n"));
+                    tree.item(below.list, format!("- ../{}\n", below.dir));
+                    tree.objects.extend(below.objects);
                 } else {
-                    loose.push((below, list));
+                    loose.push(below);
                 }
             }
         }
         objects::add(&mut tree);
         fields::add(&mut tree, is_top);
-        loose.push((
-            tree.dir.clone(),
-            if is_component { "components" } else { "resources" },
-        ));
+        loose.push(Loose {
+            dir: tree.dir.clone(),
+            list: if is_component { "components" } else { "resources" },
+            objects: std::mem::take(&mut tree.objects),
+        });
     }
     Case {
         pieces: tree.pieces,

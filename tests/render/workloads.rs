@@ -170,7 +170,7 @@ fn container(tree: &mut Tree, name: &str) -> Yaml {
         container = container.with("ports", Yaml::List(ports));
     }
     if tree.random.percent(30) {
-        let command = [scalar(&mut tree.random), "--flag=$(VAR)".to_owned()];
+        let command = [string_value(&mut tree.random), "--flag=$(VAR)".to_owned()];
         container = container.with("args", Yaml::List(command.map(Yaml::from).into()));
     }
     if tree.random.percent(20) {
