@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use manifest::{Gvk, yaml};
 use serde_json::Value;
 
+use crate::args::SortOptions;
 use crate::build::Context;
 use crate::error::{BuildError, Result};
 use crate::fieldspec::{FieldSpec, ORDER_FIRST, ORDER_LAST, type_text};
 use crate::id::Id;
-use crate::kustomization::SortOptions;
 use crate::layer::Layer;
 use crate::read::problem;
 use crate::resource::ResMap;
