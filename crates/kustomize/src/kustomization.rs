@@ -11,6 +11,7 @@ use crate::args::{
 };
 use crate::decode::{Decoder, Field, Object, Rules, STRICT, dotted};
 use crate::error::{BuildError, Result, Warning};
+use crate::finish::through_yaml;
 use crate::selector::Selector;
 
 /// A decoded kustomization file.
@@ -97,6 +98,8 @@ pub(crate) fn decode(text: &str, file: &str) -> Result<(Kustomization, Vec<Warni
     let value = node
         .to_json_1_1()
         .map_err(|error| BuildError::from(error.in_file(file)))?;
+    // The reference prints and reads the arguments of its transformers once more before it uses them.
+    let value = through_yaml(value).map_err(|why| BuildError::new(why).at(file, 0))?;
     let mut decoder = Decoder::new(file, &node, 0, STRICT);
     let object = decoder.object(&Field::root(&value), &FIELDS);
     if object.is_present() && is_empty(&object) || value.is_null() {
