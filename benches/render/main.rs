@@ -19,11 +19,12 @@ use measure::{Cost, Program};
 struct Case {
     name: &'static str,
     make: fn(&Path),
-    /// Rounds in which the reference is run; none where it would take too long.
+    /// Rounds of one timed run of the reference and some of gitsync; none where the reference takes too long.
     rounds: usize,
-    /// Runs of gitsync in each round, or in all without the reference.
+    /// Timed runs of gitsync in each round, or in all without rounds.
     ours_per_round: usize,
-    /// Runs over which the CPU time is averaged, for each program.
+    /// Runs over which the CPU time is averaged, for the reference and for gitsync. A reference without rounds has its
+    /// wall time from here; one that is not run at all has none.
     averaged: [usize; 2],
     is_slow: bool,
 }
@@ -64,7 +65,7 @@ const CASES: [Case; 6] = [
     Case {
         name: "one kustomization, 5,000 objects",
         make: |dir| trees::single(dir, 5_000),
-        rounds: 1,
+        rounds: 0,
         ours_per_round: 20,
         averaged: [1, 5],
         is_slow: true,
@@ -110,27 +111,29 @@ fn main() {
 
 fn run(case: &Case, reference: &Program, ours: &Program) -> Row {
     let dir = tempfile::tempdir().expect("because a temporary directory can be made");
-    (case.make)(dir.path());
-    let mut reference_walls = Vec::new();
+    let dir = dir.path();
+    (case.make)(dir);
+    let [their_runs, our_runs] = case.averaged;
+    let ours_averaged = ours.averaged(dir, our_runs);
+    let printed = measure::printed(dir);
+    let reference_averaged = (their_runs > 0).then(|| {
+        let averaged = reference.averaged(dir, their_runs);
+        let same = printed == measure::printed(dir);
+        assert!(same, "{}: the two programs print different bytes", case.name);
+        averaged
+    });
+    let mut their_walls = Vec::new();
     let mut our_walls = Vec::new();
     for round in 0..case.rounds.max(1) {
-        if case.rounds > 0 {
-            let (wall, output) = reference.run(dir.path());
-            reference_walls.push(wall);
-            // The first round costs both a comparison that is not timed.
-            let same = round > 0 || output == ours.run(dir.path()).1;
-            assert!(same, "{}: the two programs print different bytes", case.name);
+        if round < case.rounds {
+            their_walls.push(reference.wall(dir));
         }
-        our_walls.extend((0..case.ours_per_round).map(|_| ours.run(dir.path()).0));
+        our_walls.extend((0..case.ours_per_round).map(|_| ours.wall(dir)));
     }
-    let [reference_runs, our_runs] = case.averaged;
     Row {
         name: case.name,
-        reference: (case.rounds > 0).then(|| {
-            let usage = reference.usage(dir.path(), reference_runs);
-            Cost::new(reference_walls, usage)
-        }),
-        ours: Cost::new(our_walls, ours.usage(dir.path(), our_runs)),
+        reference: reference_averaged.map(|averaged| Cost::new(their_walls, averaged)),
+        ours: Cost::new(our_walls, ours_averaged),
     }
 }
 

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// GNU time; the shell's own word `time` does not tell memory.
 const TIME: &str = "/usr/bin/time";
 
+/// The file in the tree that takes what a program prints; no kustomization names it.
+const PRINTED: &str = "printed";
+
 /// A program that renders a directory to standard output.
 pub struct Program {
     /// The command as a reader knows it.
@@ -19,20 +22,22 @@ pub struct Program {
     subcommand: &'static str,
 }
 
-/// CPU time and memory of one process.
+/// One process of several that ran below GNU time.
 #[derive(Clone, Copy, Debug)]
-pub struct Usage {
-    /// User and system time, the average of the runs.
-    pub cpu: Duration,
-    /// The largest resident set of the runs, in MiB.
-    pub peak: f64,
+pub struct Averaged {
+    /// User and system time, the average.
+    cpu: Duration,
+    /// Wall time, the average; a little more than the process alone takes.
+    wall: Duration,
+    /// The largest resident set, in MiB.
+    peak: f64,
 }
 
 /// What the runs of one program cost.
 pub struct Cost {
     /// Sorted.
     walls: Vec<Duration>,
-    usage: Usage,
+    averaged: Averaged,
 }
 
 // === impl Program ===
@@ -47,14 +52,13 @@ impl Program {
         }
     }
 
-    /// Runs it once: the wall time and what it printed.
+    /// The wall time of one run.
     ///
     /// # Panics
     ///
     /// When it fails.
-    pub fn run(&self, dir: &Path) -> (Duration, Vec<u8>) {
-        let path = dir.join("printed");
-        let out = File::create(&path).expect("because the temporary directory is ours");
+    pub fn wall(&self, dir: &Path) -> Duration {
+        let out = File::create(dir.join(PRINTED)).expect("because the temporary directory is ours");
         let mut command = Command::new(&self.binary);
         command
             .arg(self.subcommand)
@@ -67,50 +71,59 @@ impl Program {
         let output = output.unwrap_or_else(|error| panic!("cannot run {}: {error}", self.binary.display()));
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} failed: {said}", self.name);
-        (wall, fs::read(&path).expect("because it was just written"))
+        wall
     }
 
     /// CPU time and memory over some runs below GNU time, whose clock ticks only every 10 ms.
     ///
     /// # Panics
     ///
-    /// When GNU time is missing or does not tell them.
-    pub fn usage(&self, dir: &Path, runs: usize) -> Usage {
-        let count = runs.to_string();
+    /// When the program fails, or GNU time is missing.
+    pub fn averaged(&self, dir: &Path, runs: usize) -> Averaged {
+        let start = Instant::now();
         let output = Command::new(TIME)
             .args(["-f", "%U %S %M", "sh", "-c"])
-            .arg(r#"n=$1; shift; while [ "$n" -gt 0 ]; do "$@" >/dev/null || exit; n=$((n - 1)); done"#)
-            .args(["sh", &count])
+            .arg(
+                r#"n=$1; out=$2; shift 2; while [ "$n" -gt 0 ]; do "$@" >"$out" || exit; n=$((n - 1)); done"#,
+            )
+            .args(["sh", &runs.to_string()])
+            .arg(dir.join(PRINTED))
             .arg(&self.binary)
             .arg(self.subcommand)
             .arg(dir)
             .output()
             .unwrap_or_else(|error| panic!("cannot run {TIME}: {error}; install GNU time"));
+        let wall = start.elapsed();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let figures: Vec<f64> = said
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .split(' ')
-            .filter_map(|word| word.parse().ok())
-            .collect();
+        assert!(output.status.success(), "{} failed: {said}", self.name);
+        let last = said.lines().last().unwrap_or_default();
+        let figures: Vec<f64> = last.split(' ').filter_map(|word| word.parse().ok()).collect();
         let [user, system, kibibytes] = figures[..] else {
             panic!("{TIME} tells no figures of {}: {said}", self.name)
         };
-        Usage {
+        Averaged {
             cpu: Duration::from_secs_f64((user + system) / runs as f64),
+            wall: wall.div_f64(runs as f64),
             peak: kibibytes / 1024.0,
         }
     }
 }
 
+/// What the last run in this directory printed.
+pub fn printed(dir: &Path) -> Vec<u8> {
+    fs::read(dir.join(PRINTED)).expect("because a program just wrote it")
+}
+
 // === impl Cost ===
 
 impl Cost {
-    /// The cost of runs, of which there is at least one.
-    pub fn new(mut walls: Vec<Duration>, usage: Usage) -> Self {
+    /// The cost of runs; without timed ones, the wall time is the averaged one.
+    pub fn new(mut walls: Vec<Duration>, averaged: Averaged) -> Self {
+        if walls.is_empty() {
+            walls.push(averaged.wall);
+        }
         walls.sort_unstable();
-        Self { walls, usage }
+        Self { walls, averaged }
     }
 
     /// The shortest run in seconds: the one that other load disturbed least.
@@ -120,7 +133,7 @@ impl Cost {
 
     /// Peak memory in MiB.
     pub fn peak(&self) -> f64 {
-        self.usage.peak
+        self.averaged.peak
     }
 
     fn median(&self) -> Duration {
@@ -147,9 +160,9 @@ impl Cost {
             seconds(self.walls[0]),
             seconds(self.walls[last]),
             ratio(&|cost| cost.median().as_secs_f64()),
-            seconds(self.usage.cpu),
-            ratio(&|cost| cost.usage.cpu.as_secs_f64()),
-            self.usage.peak,
+            seconds(self.averaged.cpu),
+            ratio(&|cost| cost.averaged.cpu.as_secs_f64()),
+            self.averaged.peak,
             ratio(&Self::peak),
         )
     }

@@ -204,7 +204,13 @@ fn report(reference: &Path, seed: u64) -> String {
             .unified_diff()
             .header("kustomize", "gitsync")
             .to_string(),
-        _ => format!("kustomize: {theirs:#?}\ngitsync: {ours:#?}\n"),
+        _ => format!("kustomize: {}\ngitsync: {}\n", said(&theirs), said(&ours)),
     };
     format!("######## seed {seed}: {kind:?}\n{}{shown}", small.show())
+}
+
+/// The beginning of an outcome: a panic of the reference goes on for pages.
+fn said(outcome: &Outcome) -> String {
+    let text: String = format!("{outcome:?}").chars().take(600).collect();
+    text.replace("\\n", "\n")
 }

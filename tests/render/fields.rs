@@ -4,11 +4,14 @@ use super::scalars::{key, string_value};
 use super::tree::{NAMESPACES, Tree, indented};
 use super::{generators, patches};
 
+/// Adds one field.
+type Add = fn(&mut Tree);
+
 /// Adds fields to the kustomization of the layer.
 pub fn add(tree: &mut Tree, is_top: bool) {
     generators::add(tree);
     patches::add(tree);
-    let all: [(usize, fn(&mut Tree)); 14] = [
+    let all: [(usize, Add); 14] = [
         (25, |tree| tree.field("namePrefix: pre-\n")),
         (12, |tree| tree.field("nameSuffix: -suf\n")),
         (25, namespace),
