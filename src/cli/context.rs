@@ -242,7 +242,7 @@ impl Checkout {
     /// When there is no such environment.
     pub fn environments(&self, names: &[String]) -> Result<Vec<&Environment>, Failure> {
         if names.is_empty() {
-            return Ok(self.config().environments.values().collect());
+            return Ok(self.config().in_order());
         }
         names
             .iter()

@@ -1,7 +1,5 @@
 //! The control plane of the tests: the clusters are real, and what is played is played as the harness says.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on shows where")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,7 +1,5 @@
 //! The processes of the tests: none of them outlives its test, whatever happens to it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on shows where")]
-
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};

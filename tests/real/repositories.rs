@@ -1,7 +1,5 @@
 //! The repositories of the tests: a remote as a team has it, by file and by HTTP.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on shows where")]
-
 use std::time::Duration;
 
 use crate::harness::git::{self, Point, Remote};
