@@ -175,7 +175,8 @@ impl<'f> Context<'f> {
         let mut errors = BuildErrors::default();
         let mut manifests = Vec::with_capacity(resources.list().len());
         for Resource { node, place, .. } in resources.into_list() {
-            match node.to_json().map(finish::through_yaml) {
+            let lines = FieldLines::of(&node, Arc::clone(&files));
+            match node.into_json().map(finish::through_yaml) {
                 Ok(Err(why)) => {
                     let error = BuildError::new(why);
                     errors.push(match file_of(place) {
@@ -188,11 +189,7 @@ impl<'f> Context<'f> {
                         file: file_of(place).unwrap_or_default(),
                         line: place.line,
                     };
-                    manifests.push(Manifest::with_fields(
-                        value,
-                        origin,
-                        FieldLines::of(&node, Arc::clone(&files)),
-                    ));
+                    manifests.push(Manifest::with_fields(value, origin, lines));
                 }
                 Err(bad) => {
                     let mut error = BuildError::new(bad.message);

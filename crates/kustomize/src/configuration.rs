@@ -181,7 +181,7 @@ impl Crd<'_> {
                 .add_references(&BackReferences { target, referrers })?;
         }
         match text("$ref") {
-            Some(reference) => self.add(&reference.to_owned()),
+            Some(reference) => self.add(reference),
             None => Ok(()),
         }
     }

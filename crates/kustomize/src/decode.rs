@@ -266,12 +266,12 @@ impl<'f> Decoder<'f> {
 // === impl Object ===
 
 impl<'v> Object<'v> {
-    /// The value of a field: of the one with exactly this name, else of one that differs in case.
+    /// The value of a field. Of names that differ in case only, the last one in the order of bytes counts.
     pub(crate) fn field(&self, name: &str) -> Field<'v> {
-        let found = self.map.and_then(|map| {
-            map.get_key_value(name)
-                .or_else(|| map.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name)))
-        });
+        let fields = self.map.into_iter().flatten();
+        let found = fields
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .max_by_key(|(key, _)| key.as_str());
         match found {
             Some((key, value)) => Field {
                 value,
@@ -383,6 +383,7 @@ fn edits(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -307,6 +307,7 @@ fn parse_type(word: &str) -> (Gvk, bool) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -248,6 +248,7 @@ pub(crate) fn is_inside(path: &str, dir: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

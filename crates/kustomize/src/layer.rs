@@ -229,12 +229,7 @@ impl<'c, 'f> Layer<'c, 'f> {
     }
 
     /// Loads the layer of a base or component.
-    fn open(
-        &self,
-        context: &'c Context<'f>,
-        loader: Loader<'c, 'f>,
-        as_component: bool,
-    ) -> Result<Layer<'c, 'f>>
+    fn open(&self, context: &'c Context<'f>, loader: Loader<'c, 'f>, as_component: bool) -> Result<Self>
     where
         'f: 'c,
     {

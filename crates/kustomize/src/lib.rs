@@ -1,4 +1,82 @@
-//! `kustomize build`, natively.
+//! `kustomize build`, natively: a pure function from a tree of files to Kubernetes objects.
+//!
+//! [`build`] reads a kustomization and everything that it refers to from a [`Files`] tree, which may be a
+//! directory ([`DirFiles`]), memory ([`MemoryFiles`]) or a git tree of the caller's, and returns the objects
+//! in the order and form in which kustomize prints them. Nothing is executed or fetched, no environment is
+//! read, and the same tree gives the same bytes.
+//!
+//! # Example
+//!
+//! ```
+//! use kustomize::{MemoryFiles, Options, build};
+//!
+//! let files: MemoryFiles = [
+//!     ("base/web.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {type: NodePort}\n"),
+//!     ("base/kustomization.yaml", "resources: [web.yaml]\n"),
+//!     ("prod/kustomization.yaml", "resources: [../base]\nnamespace: shop\nnamePrefix: prod-\n"),
+//! ]
+//! .into_iter()
+//! .collect();
+//!
+//! let built = build(&files, "prod", &Options::default())?;
+//! assert_eq!(
+//!     built.to_yaml(),
+//!     "apiVersion: v1\nkind: Service\nmetadata:\n  name: prod-web\n  namespace: shop\nspec:\n  type: NodePort\n"
+//! );
+//!
+//! // Every object and field knows where it comes from.
+//! let service = &built.manifests[0];
+//! assert_eq!(service.id().to_string(), "Service shop/prod-web");
+//! assert_eq!(service.line_of("/spec/type").unwrap().to_string(), "base/web.yaml:4");
+//!
+//! // All independent problems of a tree are told at once, each with its place.
+//! let broken: MemoryFiles = [("kustomization.yaml", "resources: [a.yaml, b.yaml]\n")].into_iter().collect();
+//! let errors = build(&broken, "", &Options::default()).unwrap_err();
+//! assert_eq!(errors.len(), 2);
+//! assert_eq!(
+//!     errors.to_string().lines().next(),
+//!     Some("kustomization.yaml:1: resources[0]: no such file or directory: a.yaml")
+//! );
+//! # Ok::<(), kustomize::BuildErrors>(())
+//! ```
+//!
+//! # Fidelity
+//!
+//! The reference is `kustomize build` of [`REFERENCE_VERSION`]: for a tree that it builds, the output is the
+//! same to the byte; a tree that it refuses is refused. That includes what its users may take for bugs, since
+//! a renderer that differs is a surprise in somebody's cluster: a label that one transformer put into several
+//! fields is changed in all of them by a later patch, `tagSuffix` is applied twice, a folded text with an
+//! indented line gains a line break. It is checked in three ways: by cases whose output `tests/record.py`
+//! recorded from the reference, by a property test that builds random kustomizations with both
+//! (`tests/differential.rs`), and by the unit tests of each rule. The known differences are listed with their
+//! reasons in `docs/kustomize-differences.md`; none changes the output of a tree of plain manifests.
+//!
+//! Errors are this crate's own: they name file, line and field, and say what to do.
+//!
+//! # What is refused
+//!
+//! Remote resources, Helm charts, and exec, container and Go plugins: each with a hint for another way.
+//! Builtin plugins that are configured by an object of their own work.
+//!
+//! # Limits
+//!
+//! Untrusted trees are safe to build. A path or symlink cannot leave the tree ([`Files`]), files are limited
+//! by the tree ([`DirFiles::LIMIT`]) and by [`manifest::yaml`], nesting, aliases, layers and the number of
+//! objects are bounded ([`Options`]), and cycles are found. Regular expressions run in linear time. Time grows
+//! linearly with the number of objects.
+//!
+//! # How it works
+//!
+//! ```text
+//! files ─ read ─▶ trees with places ─ layer: generators, components, patches, names, labels, … ─▶ resources
+//!                        ▲                                   │ once for each kustomization, bases first
+//!                        └───────────────────────────────────┘
+//! resources ─ hashes, name references, vars, order ─▶ JSON values ─ emit ─▶ text
+//! ```
+//!
+//! Objects stay YAML trees until the end, because whether a number was quoted decides what a transformer makes
+//! of it. The merge schema and the scopes of builtin kinds are those that the reference has built in; the
+//! compact table in `data/schema.txt` is written by `tools/schema.py` from an API server's OpenAPI document.
 
 mod build;
 mod configuration;

@@ -86,7 +86,8 @@ fn objects(source: Source<'_>) -> Result<Vec<Object>> {
             });
         }
     }
-    for Object { node, .. } in &mut nodes {
+    let merges = text.contains("<<");
+    for Object { node, .. } in nodes.iter_mut().filter(|_| merges) {
         merge_aliases(node).map_err(|why| error(source, node.line(), why))?;
     }
     checked(nodes, source)
@@ -366,6 +367,7 @@ pub(crate) fn set_metadata(node: &mut Node, field: &str, value: Node) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -330,6 +330,14 @@ impl Resource {
         result
     }
 
+    /// Puts the mark into the annotations of a patch that may change names: there the reference notes it,
+    /// and makes texts of all annotations on the way.
+    pub(crate) fn mark(&mut self) {
+        let mut annotations = self.annotations();
+        annotations.insert(MARK.to_owned(), "x".to_owned());
+        self.set_annotations(&annotations);
+    }
+
     /// Whether there is a memory that the reference would hold in annotations.
     pub(crate) fn remembers(&self) -> bool {
         !self.memory.is_empty()

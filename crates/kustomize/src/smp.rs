@@ -86,6 +86,10 @@ pub(crate) struct Merger<'s> {
 ///
 /// When the two do not fit: a scalar against a mapping, an unknown `$patch`.
 pub(crate) fn merge(schema: &Schema, object: Node, patch: Node) -> Result<Option<Node>, String> {
+    if patch.get(DIRECTIVE).and_then(Node::as_str) == Some("replace") {
+        // The reference drops what comes out when the whole object is replaced, and keeps the object.
+        return Ok(Some(object));
+    }
     let mut merger = Merger {
         schema,
         written: Vec::new(),
@@ -216,7 +220,9 @@ impl Merger<'_> {
                 mut node, foreign, ..
             }) => match before {
                 Some((style, tagged, link, _)) => {
-                    if foreign {
+                    if !foreign {
+                        crate::walk::quote_odd(&mut node);
+                    } else {
                         node.style = style;
                         node.tagged = tagged;
                         node.link = link;
@@ -229,6 +235,7 @@ impl Merger<'_> {
                     }
                 }
                 None => {
+                    crate::walk::quote_odd(&mut node);
                     let place = node.place;
                     if let Some(entries) = object.entries_mut() {
                         entries.push((Node::scalar(key).with_style(key_style).with_place(place), node));

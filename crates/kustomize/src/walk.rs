@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use manifest::{Data, Node, Style, Tag};
+use manifest::{Data, Node, Style, Tag, yaml};
 
 /// A path such as `spec/template/spec/containers[]/image`. Sequences on the way are entered whether or not
 /// the path says `[]`; the brackets only matter for nulls.
@@ -204,16 +204,43 @@ pub(crate) fn set_scalar(node: &mut Node, text: impl Into<String>, tag: Tag) -> 
     Ok(())
 }
 
+/// Quotes a plain string that YAML 1.1 would read as something else, as the reference does whenever it puts
+/// a value into a mapping. It shows when a later value takes over the quotes.
+pub(crate) fn quote_odd(node: &mut Node) {
+    let is_plain_text =
+        matches!(node.tag, Tag::Str | Tag::None) && node.style == Style::Plain && !node.tagged;
+    if is_plain_text && node.as_str().is_some_and(is_odd) {
+        node.style = Style::DoubleQuoted;
+    }
+}
+
+/// Whether a text by itself is a YAML 1.1 document that is not a string.
+fn is_odd(text: &str) -> bool {
+    if text.is_empty() || text.contains('\n') {
+        return false;
+    }
+    let word = |byte: u8| byte.is_ascii_alphabetic() || b"-_./".contains(&byte);
+    if text.bytes().all(word) && !text.starts_with(['-', '.', '_', '/']) {
+        return !yaml::is_string_1_1(text);
+    }
+    match yaml::read_first(text, "", 0) {
+        Ok(Some(node)) => node.to_json_1_1().is_ok_and(|value| !value.is_string()),
+        Ok(None) => true,
+        Err(_) => false,
+    }
+}
+
 /// Sets an entry of a mapping: an existing value keeps its style and its link, a null removes the entry.
 ///
 /// # Errors
 ///
 /// When the node is no mapping.
-pub(crate) fn set_field(node: &mut Node, name: &str, value: Node) -> Result<(), String> {
+pub(crate) fn set_field(node: &mut Node, name: &str, mut value: Node) -> Result<(), String> {
     if value.is_null() {
         node.remove(name);
         return Ok(());
     }
+    quote_odd(&mut value);
     if let Some(have) = node.get_mut(name) {
         let (style, tagged, link) = (have.style, have.tagged, have.link);
         *have = Node {
@@ -249,9 +276,8 @@ pub(crate) fn propagate(node: &mut Node, source: &Node) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use manifest::yaml;
-
     use super::*;
 
     fn mk_node(text: &str) -> Node {

@@ -42,7 +42,7 @@ pub(crate) enum Transformer {
     Replacements(replacements::Replacements),
     ValueAdd(value_add::ValueAdd),
     Hash,
-    Both(Box<Transformer>, Box<Transformer>),
+    Both(Box<Self>, Box<Self>),
 }
 
 impl Transformer {
@@ -180,7 +180,12 @@ impl Steps<'_, '_, '_> {
         let mut all = patches::StrategicMerge::default();
         for item in list {
             let inline = patches::Inline::of(context, self.layer, item.line);
-            let made = patches::StrategicMerge::new(&self.layer.loader, &[item.value.clone()], "", &inline);
+            let made = patches::StrategicMerge::new(
+                &self.layer.loader,
+                std::slice::from_ref(&item.value),
+                "",
+                &inline,
+            );
             let made = made.map_err(|errors| errors.in_field(&item.field).at(&self.layer.path, item.line));
             if let Some(one) = self.errors.take(made) {
                 all.extend(one);

@@ -63,7 +63,8 @@ impl Namespace {
         Ok(())
     }
 
-    fn set(&self, resource: &mut Resource, id: &Id) -> std::result::Result<(), String> {
+    /// Sets the namespace of one resource, without a look at the others.
+    pub(crate) fn set(&self, resource: &mut Resource, id: &Id) -> std::result::Result<(), String> {
         let mut set = |node: &mut Node| self.set_namespace(node);
         if !id.cluster_scoped {
             let path = Path::parse("metadata/namespace");

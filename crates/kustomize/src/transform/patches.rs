@@ -75,6 +75,9 @@ impl Patch {
                 for patch in &mut merges {
                     patch.memory.allow_name_change |= args.allow_name_change;
                     patch.memory.allow_kind_change |= args.allow_kind_change;
+                    if args.allow_name_change || args.allow_kind_change {
+                        patch.mark();
+                    }
                 }
                 Ok(Self {
                     merges,

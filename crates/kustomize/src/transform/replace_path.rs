@@ -266,7 +266,9 @@ impl Finder<'_> {
         let count = items_or_null(node, part)?;
         if let (true, Some(make)) = (count == wanted, self.make) {
             let made = self.kind_before(rest, make).node();
-            node.items_mut().map(|items| items.push(made));
+            if let Some(items) = node.items_mut() {
+                items.push(made);
+            }
         }
         if items_or_null(node, part)? <= wanted {
             return Err(format!(
@@ -366,6 +368,7 @@ fn printed(node: &Node) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

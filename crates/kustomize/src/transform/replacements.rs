@@ -64,18 +64,51 @@ impl Replacements {
     pub(crate) fn run(&self, context: &Context<'_>, resources: &mut ResMap) -> Result<()> {
         for replacement in &self.list {
             let value = replacement.value(&context.schema, resources)?;
+            let list = resources.list_mut();
             for target in &replacement.targets {
-                for resource in resources.list_mut() {
-                    if target.selects(&context.schema, resource) {
-                        let place = resource.place;
+                for at in 0..list.len() {
+                    if target.selects(&context.schema, &list[at]) {
+                        let place = list[at].place;
                         target
-                            .write(resource, &value)
+                            .write(list, at, &value)
                             .map_err(|why| context.located(place, BuildError::new(why)))?;
                     }
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// The value that is copied.
+///
+/// A value that is not cut out of its field is the field's own node in the reference, so that a replacement
+/// that also writes to its source goes on with what it wrote.
+enum Copied {
+    Fixed(Node),
+    Field { at: usize, steps: Vec<usize> },
+}
+
+impl Copied {
+    fn now(&self, list: &[Resource]) -> Node {
+        match self {
+            Self::Fixed(node) => node.clone(),
+            Self::Field { at, steps } => {
+                let root = list.get(*at).map(|resource| &resource.node);
+                let node = steps
+                    .iter()
+                    .try_fold(root, |node, step| Some(node.and_then(|node| child(node, *step))));
+                node.flatten().cloned().unwrap_or_else(Node::null)
+            }
+        }
+    }
+}
+
+fn child(node: &Node, at: usize) -> Option<&Node> {
+    match &node.data {
+        Data::Scalar(_) => None,
+        Data::Sequence(items) => items.get(at),
+        Data::Mapping(entries) => entries.get(at).map(|(_, value)| value),
     }
 }
 
@@ -118,18 +151,20 @@ impl Replacement {
         })
     }
 
-    fn value(&self, schema: &Schema, resources: &ResMap) -> std::result::Result<Node, String> {
+    fn value(&self, schema: &Schema, resources: &ResMap) -> std::result::Result<Copied, String> {
         let source = match &self.source {
-            SourceOf::Value(value) => return Ok(Node::scalar(value.as_str())),
+            SourceOf::Value(value) => return Ok(Copied::Fixed(Node::scalar(value.as_str()))),
             SourceOf::Field(source) => source,
         };
-        let resource = select_source(schema, resources, source)?;
+        let at = select_source(schema, resources, source)?;
+        let resource = &resources.list()[at].node;
         let path = if source.field_path.is_empty() {
             NAME
         } else {
             &source.field_path
         };
-        let found = lookup(&resource.node, &split_path(path))
+        let parts = split_path(path);
+        let found = lookup(resource, &parts)
             .map_err(|why| format!("error looking up replacement source {path}: {why}"))?;
         let node = found.filter(|node| !is_nil_or_empty(node));
         let node = node.ok_or_else(|| {
@@ -138,7 +173,17 @@ impl Replacement {
                 describe(source)
             )
         })?;
-        refine(node, source.options.as_ref())
+        match source
+            .options
+            .as_ref()
+            .filter(|options| !options.delimiter.is_empty())
+        {
+            Some(options) => refine(node, options).map(Copied::Fixed),
+            None => Ok(match steps_to(resource, &parts) {
+                Some(steps) => Copied::Field { at, steps },
+                None => Copied::Fixed(node.clone()),
+            }),
+        }
     }
 }
 
@@ -163,11 +208,11 @@ fn ids(schema: &Schema, resource: &Resource) -> Vec<Id> {
     ids
 }
 
-fn select_source<'r>(
+fn select_source(
     schema: &Schema,
-    resources: &'r ResMap,
+    resources: &ResMap,
     source: &SourceArgs,
-) -> std::result::Result<&'r Resource, String> {
+) -> std::result::Result<usize, String> {
     let wanted = Id {
         gvk: source.gvk.clone(),
         name: source.name.clone(),
@@ -179,12 +224,12 @@ fn select_source<'r>(
             && (wanted.namespace.is_empty() || wanted.effective_namespace() == id.effective_namespace())
             && selects(&wanted.gvk, &id.gvk)
     };
-    let mut found = resources
-        .list()
-        .iter()
-        .filter(|resource| ids(schema, resource).iter().any(matches));
+    let list = resources.list().iter().enumerate();
+    let mut found = list
+        .filter(|(_, resource)| ids(schema, resource).iter().any(matches))
+        .map(|(at, _)| at);
     match (found.next(), found.next()) {
-        (Some(resource), None) => Ok(resource),
+        (Some(at), None) => Ok(at),
         (None, _) => Err(format!(
             "nothing selected by {} as replacement source",
             describe(source)
@@ -197,10 +242,7 @@ fn select_source<'r>(
 }
 
 /// The part of a value that the options of its source ask for.
-fn refine(node: &Node, options: Option<&FieldOptions>) -> std::result::Result<Node, String> {
-    let Some(options) = options.filter(|options| !options.delimiter.is_empty()) else {
-        return Ok(node.clone());
-    };
+fn refine(node: &Node, options: &FieldOptions) -> std::result::Result<Node, String> {
     let Some(text) = node.as_str() else {
         return Err("delimiter option can only be used with scalar nodes".to_owned());
     };
@@ -261,30 +303,33 @@ impl Target {
         !rejected && ids.iter().any(|id| self.select.matches_id(id))
     }
 
-    fn write(&self, resource: &mut Resource, value: &Node) -> std::result::Result<(), String> {
-        let make = (self.has_options && self.options.create).then(|| Make::like(value));
+    fn write(&self, list: &mut [Resource], at: usize, copied: &Copied) -> std::result::Result<(), String> {
         for path in &self.paths {
+            let value = copied.now(list);
+            let make = (self.has_options && self.options.create).then(|| Make::like(&value));
             let parts = split_path(path);
-            let attempt = resource.node.clone();
-            match self.write_inside_text(resource, &parts, value, make) {
+            let attempt = list[at].node.clone();
+            match self.write_inside_text(&mut list[at], &parts, &value, make) {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(_) => resource.node = attempt,
+                Err(_) => list[at].node = attempt,
             }
             let missing = |why: String| {
                 let verb = if make.is_some() { "find or create" } else { "find" };
                 let why = if why.is_empty() { why } else { format!(": {why}") };
                 format!("unable to {verb} field {path:?} in replacement target{why}")
             };
-            let found = find(&mut resource.node, &parts, make).map_err(missing)?;
+            let found = find(&mut list[at].node, &parts, make).map_err(missing)?;
             if found.nodes.is_empty() && found.inside_text == 0 {
                 return Err(missing(String::new()));
             }
             for steps in found.nodes {
+                let value = copied.now(list);
+                let resource = &mut list[at];
                 let Some(node) = at_mut(&mut resource.node, &steps) else {
                     continue;
                 };
-                self.set(node, value)?;
+                self.set(node, &value)?;
                 if node.link != 0 {
                     let written = node.clone();
                     propagate(&mut resource.node, &written);
@@ -367,7 +412,7 @@ impl Target {
 }
 
 /// The steps of [`lookup`].
-fn steps_to(node: &Node, parts: &[String]) -> Option<Vec<usize>> {
+pub(super) fn steps_to(node: &Node, parts: &[String]) -> Option<Vec<usize>> {
     let mut steps = Vec::new();
     let mut at = node;
     for part in parts.iter().filter(|part| !part.trim().is_empty()) {

@@ -3,13 +3,15 @@
 use manifest::{Node, Tag};
 
 use super::namespace::{Namespace, Subjects};
+use super::replace_path::at_mut;
+use super::replacements::steps_to;
 use crate::build::{Context, Loader};
 use crate::decode::{Decoder, Field, LENIENT, Object};
 use crate::error::{BuildError, Result};
 use crate::kustomization::{decode_with, selector};
 use crate::resource::{ResMap, Resource};
 use crate::selector::{Matcher, Selector};
-use crate::walk::{Create, Path, set_scalar, visit};
+use crate::walk::{Create, Path, set_scalar, split_escaped, visit};
 
 /// A value and the fields that get it.
 pub(crate) struct ValueAdd {
@@ -75,10 +77,6 @@ impl ValueAdd {
 
     pub(crate) fn run(&self, context: &Context<'_>, resources: &mut ResMap) -> Result<()> {
         for (selector, path, position) in &self.targets {
-            if path == "metadata/namespace" && selector.is_none() {
-                self.namespace().run(context, resources)?;
-                continue;
-            }
             for resource in resources.list_mut() {
                 if selector
                     .as_ref()
@@ -87,8 +85,13 @@ impl ValueAdd {
                     continue;
                 }
                 let place = resource.place;
-                self.add(resource, path, *position)
-                    .map_err(|why| context.located(place, BuildError::new(why)))?;
+                let added = if path == "metadata/namespace" {
+                    let id = resource.id(&context.schema);
+                    self.namespace().set(resource, &id)
+                } else {
+                    self.add(resource, path, *position)
+                };
+                added.map_err(|why| context.located(place, BuildError::new(why)))?;
             }
         }
         Ok(())
@@ -104,19 +107,24 @@ impl ValueAdd {
     }
 
     fn add(&self, resource: &mut Resource, path: &str, position: i64) -> std::result::Result<(), String> {
-        visit(
-            &mut resource.node,
-            &Path::parse(path),
-            Some(Create::Scalar),
-            &mut |node: &mut Node| {
-                let old = node.as_str().unwrap_or_default();
-                let new = match usize::try_from(position) {
-                    Ok(position) if position > 0 => insert_part(old, position - 1, &self.value),
-                    _ => self.value.clone(),
-                };
-                set_scalar(node, new, Tag::None)
-            },
-        )
+        let mut set = |node: &mut Node| {
+            let old = node.as_str().unwrap_or_default();
+            let new = match usize::try_from(position) {
+                Ok(position) if position > 0 => insert_part(old, position - 1, &self.value),
+                _ => self.value.clone(),
+            };
+            set_scalar(node, new, Tag::None)
+        };
+        // A path to an item of a list, such as `spec/containers/[name=web]/image`, is not made.
+        match steps_to(&resource.node, &split_escaped(path, '/')) {
+            Some(steps) => at_mut(&mut resource.node, &steps).map_or(Ok(()), set),
+            None => visit(
+                &mut resource.node,
+                &Path::parse(path),
+                Some(Create::Scalar),
+                &mut set,
+            ),
+        }
     }
 }
 

@@ -57,6 +57,15 @@ impl Node {
         value(self, false, true)
     }
 
+    /// [`Node::to_json`] without copying texts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::to_json`].
+    pub fn into_json(self) -> Result<Value, JsonError> {
+        into_value(self, false, true)
+    }
+
     /// The value by the rules of YAML 1.1 as `sigs.k8s.io/yaml` applies them: `yes` is true, of duplicate
     /// keys the last one counts, a key that is a number or bool becomes its text.
     ///
@@ -128,6 +137,48 @@ fn mapping(entries: &[(Node, Node)], in_flow: bool, top: bool) -> Result<Map<Str
         merge(&mut map, node, in_flow)?;
     }
     Ok(map)
+}
+
+fn into_value(mut node: Node, in_flow: bool, top: bool) -> Result<Value, JsonError> {
+    let in_flow = in_flow || node.style == Style::Flow;
+    match &mut node.data {
+        Data::Scalar(text) => {
+            let is_text = !node.tagged && node.tag == Tag::Str && (node.style != Style::Folded || in_flow);
+            if is_text {
+                Ok(Value::String(std::mem::take(text)))
+            } else {
+                value(&node, in_flow, top)
+            }
+        }
+        Data::Sequence(items) => {
+            let items = std::mem::take(items).into_iter();
+            items
+                .map(|item| into_value(item, in_flow, false))
+                .collect::<Result<_, _>>()
+                .map(Value::Array)
+        }
+        Data::Mapping(entries) if entries.iter().any(|(key, _)| is_merge(key)) => value(&node, in_flow, top),
+        Data::Mapping(entries) => {
+            let entries = std::mem::take(entries);
+            let mut map = Map::with_capacity(entries.len());
+            for (mut key, node) in entries {
+                key_text(&key, top)?;
+                let place = key.place;
+                let text = match &mut key.data {
+                    Data::Scalar(text) => std::mem::take(text),
+                    _ => String::new(),
+                };
+                match map.entry(text) {
+                    serde_json::map::Entry::Occupied(entry) => {
+                        let message = format!("mapping key {:?} already defined", entry.key());
+                        return Err(JsonError { place, message });
+                    }
+                    serde_json::map::Entry::Vacant(entry) => entry.insert(into_value(node, in_flow, false)?),
+                };
+            }
+            Ok(Value::Object(map))
+        }
+    }
 }
 
 fn is_merge(key: &Node) -> bool {
@@ -382,6 +433,7 @@ fn scalar_1_1(node: &Node, text: &str) -> Result<Value, JsonError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use serde_json::json;
 
@@ -423,6 +475,7 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(mk_node(text).to_json().unwrap(), expected, "{text}");
+            assert_eq!(mk_node(text).into_json().unwrap(), expected, "{text}");
         }
     }
 
@@ -437,6 +490,7 @@ mod tests {
             "a: !!binary '*'\n",
         ] {
             assert!(mk_node(text).to_json().is_err(), "{text}");
+            assert!(mk_node(text).into_json().is_err(), "{text}");
         }
         assert_eq!(
             mk_node("b: 1\na:\n  c: .nan\n").to_json().unwrap_err().place.line,
