@@ -66,8 +66,8 @@ pub struct LiveScenario {
     pub dropped: AtomicU64,
 }
 
-/// How often a worker hands over what it measured.
-const HAND_OVER: Duration = Duration::from_secs(1);
+/// How often a worker hands over what it measured: often enough that it never holds much.
+const HAND_OVER: Duration = Duration::from_millis(250);
 
 /// How often a worker looks whether it is on time.
 const LAG_PERIOD: Duration = Duration::from_millis(20);
