@@ -203,18 +203,24 @@ impl Judge<'_> {
             Some(true) => (LoadOutcome::Pass, None),
             Some(false) => self.unless_lagging(rule, value, seen),
             None if evidence.effective < evidence.needed => {
-                let needed = format!(
-                    "{} samples at least are needed to be {certainty} sure",
-                    evidence.needed
-                );
-                let worth = if evidence.effective + 0.5 < evidence.samples as f64 {
+                let seen = if evidence.broken > 0 {
+                    format!("{seen}; ")
+                } else {
+                    String::new()
+                };
+                let samples = evidence.samples;
+                let worth = if evidence.effective + 0.5 < samples as f64 {
                     format!(", worth {:.0} independent ones", evidence.effective)
                 } else {
                     String::new()
                 };
+                let needed = format!(
+                    "{} samples at least are needed to be {certainty} sure",
+                    evidence.needed
+                );
                 (
                     LoadOutcome::Inconclusive,
-                    Some(format!("{} samples{worth}: {needed}", evidence.samples)),
+                    Some(format!("{seen}{samples} samples{worth}: {needed}")),
                 )
             }
             None => {

@@ -20,6 +20,7 @@ use crate::verify::judge::{LoadOutcome, LoadVerdict, is_crossed, judge};
 use crate::verify::progress::{Progress, ScenarioProgress};
 use crate::verify::samples::{Ended, Samples};
 
+mod clock;
 mod connection;
 mod probe;
 pub mod target;
