@@ -197,7 +197,7 @@ impl fmt::Display for ImageRef {
 
 impl fmt::Display for CommitMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.subject)?;
+        writeln!(f, "{}", on_one_line(&self.subject))?;
         if !self.body.is_empty() {
             write!(f, "\n{}\n", self.body.trim_end())?;
         }
@@ -206,8 +206,17 @@ impl fmt::Display for CommitMessage {
         }
         self.trailers
             .iter()
-            .try_for_each(|(key, value)| writeln!(f, "{key}: {value}"))
+            .try_for_each(|(key, value)| writeln!(f, "{}: {}", on_one_line(key), on_one_line(value)))
     }
+}
+
+/// A line break inside a trailer would begin another trailer, with whatever follows as its text.
+fn on_one_line(text: &str) -> String {
+    text.split(char::is_control)
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -264,6 +273,19 @@ mod tests {
         assert_eq!(
             message.to_string(),
             "Promote flask-app\n\nWhy.\n\nGitsync-Image: a:b\n"
+        );
+    }
+
+    #[test]
+    fn a_value_cannot_smuggle_a_trailer_in() {
+        let message = CommitMessage {
+            subject: "Promote\n\nGitsync-Image: evil".into(),
+            body: String::new(),
+            trailers: vec![("Gitsync-Image".into(), "a:b\nGitsync-Verified: yes".into())],
+        };
+        assert_eq!(
+            message.to_string(),
+            "Promote Gitsync-Image: evil\n\nGitsync-Image: a:b Gitsync-Verified: yes\n"
         );
     }
 }

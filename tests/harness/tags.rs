@@ -8,7 +8,7 @@
 //! | `900d`, and any other | [`good`] | ready within a second | 200 after 5 ms |
 //! | `510a` | [`slow`] | ready within a second | 200 after 700 ms |
 //! | `fa11` | [`fails`] | ready within a second | 500 after 5 ms |
-//! | `1a7e` | [`late`] | ready after 5 seconds | 200 after 5 ms |
+//! | `1a7e` | [`late`] | ready after 3 seconds | 200 after 5 ms |
 //! | `0ff1` | [`stuck`] | runs, and never gets ready | none arrives |
 //! | `dead` | [`crash`] | CrashLoopBackOff, restarts grow, exit code 1 | none arrives |
 //! | `404f` | [`nopull`] | ImagePullBackOff with the registry's words | none arrives |
@@ -115,7 +115,7 @@ pub fn fails(number: u16) -> String {
     Behaviour::Fails.tag(number)
 }
 
-/// The `number`th tag whose pods take five seconds to become ready.
+/// The `number`th tag whose pods take three seconds to become ready.
 pub fn late(number: u16) -> String {
     Behaviour::Late.tag(number)
 }
@@ -165,9 +165,7 @@ fn no_tag_of_a_helper_is_a_number_to_yaml() {
             let tag = make(number);
             assert_eq!(tag.len(), 8, "{tag}");
             assert!(
-                serde_yaml::from_str::<serde_json::Value>(&tag)
-                    .unwrap()
-                    .is_string(),
+                serde_yaml::from_str::<serde_json::Value>(&tag).is_ok_and(|value| value.is_string()),
                 "{tag} is not a string"
             );
         }

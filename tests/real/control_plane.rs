@@ -1,5 +1,7 @@
 //! The control plane of the tests: the clusters are real, and what is played is played as the harness says.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shows where")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,6 +9,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 use serde_json::Value;
 
 use crate::harness::control_plane::kubeconfig::{Access, Kubeconfig};
@@ -131,12 +135,13 @@ fn both_clusters_are_reached_through_one_file_that_nobody_can_write() {
         .ok();
         assert!(nodes.contains(" Ready "), "{context}: {nodes}");
     }
-    let namespaces = |cluster: &ControlPlane| {
-        cluster.get("/api/v1/namespaces/default").unwrap()["metadata"]["uid"].clone()
+    let identity = |cluster: &ControlPlane| {
+        let namespaces: Api<Namespace> = Api::all(cluster.client());
+        block_on(namespaces.get("kube-system")).unwrap().metadata.uid
     };
     assert_ne!(
-        namespaces(&pair.staging),
-        namespaces(&pair.prod),
+        identity(&pair.staging),
+        identity(&pair.prod),
         "they are one cluster"
     );
 }
@@ -446,4 +451,35 @@ fn a_lease_finds_the_clusters_empty() {
     assert_eq!(names(&pair.staging), before);
     apply(&pair.staging, &tags::good(1));
     roll_out(&pair.staging);
+}
+
+#[test]
+fn a_pod_that_fits_on_no_node_stays_pending_with_the_schedulers_reason() {
+    let pair = ClusterPair::lease();
+    let cluster = &pair.staging;
+    let container =
+        r#"{"name": "big", "image": "team/big:900d0001", "resources": {"requests": {"cpu": "65"}}}"#;
+    let overrides = format!(r#"{{"spec": {{"containers": [{container}]}}}}"#);
+    cluster
+        .kubectl(&[
+            "run",
+            "big",
+            "--image=team/big:900d0001",
+            "--overrides",
+            &overrides,
+        ])
+        .ok();
+    let condition = wait_for(DEADLINE, "the scheduler gives its reason", || {
+        let pod = cluster
+            .get("/api/v1/namespaces/default/pods/big")
+            .ok_or("no pod")?;
+        match pod.pointer("/status/conditions/0") {
+            Some(condition) if condition["reason"] == "Unschedulable" => Ok(condition.clone()),
+            _ => Err(pod["status"].to_string()),
+        }
+    });
+    assert!(
+        condition["message"].to_string().contains("Insufficient cpu"),
+        "{condition}"
+    );
 }

@@ -1,114 +1,95 @@
 //! Kills: `kill -9` at any point, and a restart finishes; never two promotions of one image, never an unproved one.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-
-use super::stage::Stage;
+use super::stage::{DEADLINE, Stage, trailer};
+use crate::harness::git::Point;
 use crate::harness::tags;
+use crate::harness::wait::wait_until;
 
-/// Holds every push in a hook of the remote until the file `go` appears; the file `held` says that one is held.
-fn hold_pushes(stage: &Stage, hook: &str) {
-    let script = "#!/bin/sh\ncat >/dev/null\n: > held\nn=0\nwhile [ ! -e go ] && [ $n -lt 1200 ]; do sleep 0.05; n=$((n+1)); done\n[ ! -e refuse ]\n";
-    let path = stage.remote().join("hooks").join(hook);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn wait_until_held(stage: &Stage) {
-    stage.wait_for("a push to be held", || {
-        if stage.remote().join("held").exists() {
-            Ok(())
-        } else {
-            Err("none is held".to_owned())
-        }
-    });
-}
-
-/// Lets held pushes go on, or be refused, and removes the hook.
-fn let_go(stage: &Stage, hook: &str, refuse: bool) {
-    if refuse {
-        fs::write(stage.remote().join("refuse"), "").unwrap();
-    }
-    fs::write(stage.remote().join("go"), "").unwrap();
-    fs::remove_file(stage.remote().join("hooks").join(hook)).unwrap();
-}
-
-fn finishes(stage: &Stage) {
+/// A restart brings the first good tag to prod by exactly one promotion, of what staging proved.
+#[track_caller]
+fn finishes(stage: &Stage, proved: &str) {
     let _daemon = stage.daemon();
     stage.wait_until_running("prod", &tags::good(1));
-    assert_eq!(stage.promotions(), 1, "one image, one promotion");
-    assert_eq!(
-        stage.last_promotion().trailer("Gitsync-Verified-Revision"),
-        Some(stage.initial_commit().as_str())
-    );
+    let promotions = stage.promotions();
+    assert_eq!(promotions.len(), 1, "one image, one promotion: {promotions:#?}");
+    assert_eq!(trailer(&promotions[0], "Gitsync-Verified-Revision"), Some(proved));
 }
 
 #[test]
 fn after_the_apply() {
     let stage = Stage::new();
+    let proved = stage.remote.head();
     let daemon = stage.daemon();
-    stage.wait_for("staging's deployment to be applied", || {
-        if stage.exists("staging", "deployments/flask-app") {
-            Ok(())
-        } else {
-            Err("it is not there".to_owned())
-        }
+    wait_until(DEADLINE, "staging is applied", || {
+        stage.exists("staging", "deployments/flask-app")
     });
     daemon.kill();
-    finishes(&stage);
+    finishes(&stage, &proved);
 }
 
 #[test]
 fn during_the_check() {
     let stage = Stage::new();
+    let proved = stage.remote.head();
     let daemon = stage.daemon();
-    stage.wait_for("the check to begin", || {
+    wait_until(DEADLINE, "the check begins", || {
         let requests = stage
             .pair()
             .staging
             .cloud()
             .requests("flask-app", "flask-app-service");
-        if requests.values().sum::<u64>() > 20 {
-            Ok(())
-        } else {
-            Err(format!("{requests:?}"))
-        }
+        requests.values().sum::<u64>() > 20
     });
     daemon.kill();
-    assert_eq!(stage.promotions(), 0, "an interrupted check proves nothing");
-    finishes(&stage);
+    assert_eq!(stage.promotions().len(), 0, "an interrupted check proves nothing");
+    finishes(&stage, &proved);
 }
 
 #[test]
 fn between_the_commit_and_the_push() {
     let stage = Stage::new();
-    hold_pushes(&stage, "pre-receive");
+    let proved = stage.remote.head();
+    stage.remote.refuse("not now");
     let daemon = stage.daemon();
-    wait_until_held(&stage);
+    stage.wait_for_log(&daemon, &["could not be pushed", "not now"]);
     daemon.kill();
-    let_go(&stage, "pre-receive", true);
-    assert_eq!(stage.promotions(), 0);
-    finishes(&stage);
+    assert_eq!(stage.promotions().len(), 0);
+    stage.remote.accept();
+    finishes(&stage, &proved);
+}
+
+#[test]
+fn while_the_push_is_under_way() {
+    let stage = Stage::new();
+    let proved = stage.remote.head();
+    let held = stage.remote.hold(Point::BeforeUpdate);
+    let daemon = stage.daemon();
+    held.wait_for_push(DEADLINE);
+    daemon.kill();
+    // The remote goes on without its client: the branch moves although nobody hears of it.
+    drop(held);
+    finishes(&stage, &proved);
 }
 
 #[test]
 fn after_the_push_and_before_its_answer() {
     let stage = Stage::new();
-    hold_pushes(&stage, "post-receive");
+    let proved = stage.remote.head();
+    let held = stage.remote.hold(Point::AfterUpdate);
     let daemon = stage.daemon();
-    wait_until_held(&stage);
-    assert_eq!(stage.promotions(), 1);
+    held.wait_for_push(DEADLINE);
+    assert_eq!(stage.promotions().len(), 1);
     daemon.kill();
-    let_go(&stage, "post-receive", false);
-    finishes(&stage);
+    drop(held);
+    finishes(&stage, &proved);
 }
 
 #[test]
 fn a_signal_ends_it_in_good_order() {
     let stage = Stage::new();
+    let proved = stage.remote.head();
     let daemon = stage.daemon();
     stage.wait_until_running("staging", &tags::good(1));
     assert_eq!(daemon.terminate(), 0);
-    finishes(&stage);
+    finishes(&stage, &proved);
 }

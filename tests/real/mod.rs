@@ -8,5 +8,7 @@ mod gate;
 mod kills;
 mod main_loop;
 mod preview;
+mod processes;
 mod races;
+mod repositories;
 mod stage;

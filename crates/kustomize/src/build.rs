@@ -175,8 +175,15 @@ impl<'f> Context<'f> {
         let mut errors = BuildErrors::default();
         let mut manifests = Vec::with_capacity(resources.list().len());
         for Resource { node, place, .. } in resources.into_list() {
-            match node.to_json() {
-                Ok(value) => {
+            match node.to_json().map(finish::through_yaml) {
+                Ok(Err(why)) => {
+                    let error = BuildError::new(why);
+                    errors.push(match file_of(place) {
+                        Some(file) => error.at(&file, place.line),
+                        None => error,
+                    });
+                }
+                Ok(Ok(value)) => {
                     let origin = manifest::Origin {
                         file: file_of(place).unwrap_or_default(),
                         line: place.line,

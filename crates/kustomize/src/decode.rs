@@ -79,6 +79,11 @@ impl<'f> Decoder<'f> {
         self.errors.into_result().map(|()| value)
     }
 
+    /// Whether a kustomization file is read, and no plugin configuration.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.rules == STRICT
+    }
+
     /// The line of a field, from 1; 0 when it is not known.
     pub(crate) fn line(&self, pointer: &str) -> u32 {
         self.lines
@@ -290,23 +295,19 @@ impl<'v> Object<'v> {
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'v String, &'v Value)> {
         self.map.into_iter().flatten()
     }
-
-    pub(crate) fn pointer(&self) -> &str {
-        &self.pointer
-    }
 }
 
 impl<'v> Field<'v> {
+    pub(crate) fn pointer(&self) -> &str {
+        &self.pointer
+    }
+
     /// The whole of a document.
     pub(crate) fn root(value: &'v Value) -> Self {
         Self {
             value,
             pointer: String::new(),
         }
-    }
-
-    pub(crate) fn pointer(&self) -> &str {
-        &self.pointer
     }
 }
 

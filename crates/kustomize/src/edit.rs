@@ -21,7 +21,6 @@ mod patch;
 mod scalar;
 mod spans;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 
 use change::{Change, Value};
@@ -73,6 +72,16 @@ pub enum EditError {
         /// What stands in the way.
         reason: String,
     },
+}
+
+impl EditError {
+    /// The line that it is about, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        match self {
+            Self::Invalid { line, .. } | Self::Unsafe { line, .. } => *line,
+        }
+    }
 }
 
 /// The keys of an entry of `images:`, in kustomize's order.

@@ -48,7 +48,7 @@ impl FieldSpec {
     }
 }
 
-/// Adds a spec to a list unless an equal one is there.
+/// Adds a spec to a list unless one is there that applies to no more objects.
 ///
 /// # Errors
 ///
@@ -126,10 +126,12 @@ impl Config {
 
     /// The union of two configurations.
     pub(crate) fn merge(self: &Arc<Self>, other: &Arc<Self>) -> Result<Arc<Self>, String> {
-        if Arc::ptr_eq(self, other) || **other == Self::default() {
+        // The builtin specs are distinct, so that adding them to nothing or to themselves changes nothing.
+        let is_builtin = |config: &Arc<Self>| Arc::ptr_eq(config, &Self::builtin());
+        if **other == Self::default() || (Arc::ptr_eq(self, other) && is_builtin(other)) {
             return Ok(Arc::clone(self));
         }
-        if **self == Self::default() {
+        if is_builtin(other) && **self == Self::default() {
             return Ok(Arc::clone(other));
         }
         let mut merged = Self::clone(self);
@@ -321,6 +323,14 @@ mod tests {
                 .any(|r| r.target.kind == "ConfigMap" && r.referrers.len() > 40)
         );
         assert_eq!(config.namespace[0].path.to_string(), "metadata/name");
+    }
+
+    #[test]
+    fn the_builtin_specs_are_distinct() {
+        let builtin = Config::builtin();
+        let copy = Arc::new(Config::clone(&builtin));
+        assert_eq!(Arc::new(Config::default()).merge(&copy).unwrap(), builtin);
+        assert_eq!(builtin.merge(&copy).unwrap(), builtin);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use manifest::Gvk;
+use manifest::{Gvk, yaml};
+use serde_json::Value;
 
 use crate::build::Context;
 use crate::error::{BuildError, Result};
@@ -107,6 +108,78 @@ impl SortKey {
     }
 }
 
+/// What reading the JSON of an object as YAML, the last step of the reference, does to its texts: U+0085 is
+/// a line break there, and folds.
+///
+/// # Errors
+///
+/// When a text holds a character that YAML does not allow.
+pub(crate) fn through_yaml(mut value: Value) -> std::result::Result<Value, String> {
+    fold(&mut value)?;
+    Ok(value)
+}
+
+fn fold(value: &mut Value) -> std::result::Result<(), String> {
+    match value {
+        Value::String(text) => {
+            if let Some(folded) = folded(text)? {
+                *text = folded;
+            }
+            Ok(())
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(fold),
+        Value::Object(map) => {
+            let odd = map.keys().any(|key| !matches!(folded(key), Ok(None)));
+            if odd {
+                for (key, value) in std::mem::take(map) {
+                    map.insert(folded(&key)?.unwrap_or(key), value);
+                }
+            }
+            map.values_mut().try_for_each(fold)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn folded(text: &str) -> std::result::Result<Option<String>, String> {
+    if text.bytes().all(|byte| byte < 0x7f) {
+        return Ok(None);
+    }
+    // JSON escapes the control characters of ASCII but for U+007F.
+    if let Some(c) = text.chars().find(|c| *c >= '\u{7f}' && !yaml::is_allowed(*c)) {
+        return Err(format!(
+            "control characters are not allowed: U+{:04X} in {text:?}",
+            u32::from(c)
+        ));
+    }
+    if !text.contains('\u{85}') {
+        return Ok(None);
+    }
+    let mut folded = String::with_capacity(text.len());
+    let mut parts = text.split('\u{85}').peekable();
+    let mut breaks = 0;
+    while let Some(part) = parts.next() {
+        let part = if breaks > 0 {
+            part.trim_start_matches(' ')
+        } else {
+            part
+        };
+        let last = parts.peek().is_none();
+        let part = if last { part } else { part.trim_end_matches(' ') };
+        if !part.is_empty() || last {
+            match breaks {
+                0 => {}
+                1 => folded.push(' '),
+                more => folded.extend(std::iter::repeat_n('\n', more - 1)),
+            }
+            breaks = 0;
+        }
+        folded.push_str(part);
+        breaks += usize::from(!last);
+    }
+    Ok(Some(folded))
+}
+
 /// Adds and removes annotations and labels as `buildMetadata` says.
 pub(crate) fn annotate(context: &Context<'_>, layer: &Layer<'_, '_>, resources: &mut ResMap) -> Result<()> {
     let wants = |option: &str| {
@@ -129,4 +202,25 @@ pub(crate) fn annotate(context: &Context<'_>, layer: &Layer<'_, '_>, resources: 
         resource.clean_annotations(origin, transformations);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_lines_fold() {
+        let rows = [
+            ("plain", None),
+            ("é", None),
+            ("a\u{85}b", Some("a b")),
+            ("a \u{85}  b", Some("a b")),
+            ("a\u{85}\u{85}b", Some("a\nb")),
+            ("a\u{85} \u{85} \u{85}b\u{85}", Some("a\n\nb ")),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(folded(text).unwrap().as_deref(), expected, "{text:?}");
+        }
+        assert!(folded("a\u{7f}").is_err() && folded("\u{9f}").is_err() && folded("\u{ffff}").is_err());
+    }
 }

@@ -565,7 +565,11 @@ pub(crate) fn generator(d: &mut Decoder<'_>, item: &Field<'_>, is_secret: bool) 
     ];
     let object = d.object(item, if is_secret { &NAMES } else { &NAMES[..8] });
     let mut envs = d.strings(&object, "envs");
-    envs.extend(Some(d.string(&object, "env")).filter(|env| !env.is_empty()));
+    let env = d.string(&object, "env");
+    // The reference forgets the old, singular field in the configuration of a plugin.
+    if d.is_strict() && !env.is_empty() {
+        envs.push(env);
+    }
     GeneratorArgs {
         name: d.string(&object, "name"),
         namespace: d.string(&object, "namespace"),

@@ -31,14 +31,21 @@ pub(crate) struct Source<'t> {
 ///
 /// When the text is no YAML, or an object lacks its kind or name.
 pub(crate) fn resources(source: Source<'_>) -> Result<Vec<Resource>> {
-    let nodes = objects(source)?;
-    Ok(expand_lists(nodes, source)?
-        .into_iter()
-        .map(Resource::new)
-        .collect())
+    let objects = expand_lists(objects(source)?, source)?;
+    let resource = |Object { node, lines_before }| Resource {
+        lines_before,
+        ..Resource::new(node)
+    };
+    Ok(objects.into_iter().map(resource).collect())
 }
 
-fn objects(source: Source<'_>) -> Result<Vec<Node>> {
+/// An object, and the number of lines before its document.
+struct Object {
+    node: Node,
+    lines_before: u32,
+}
+
+fn objects(source: Source<'_>) -> Result<Vec<Object>> {
     let text: Cow<'_, str> = if source.text.contains("\r\n") {
         source.text.replace("\r\n", "\n").into()
     } else {
@@ -64,17 +71,22 @@ fn objects(source: Source<'_>) -> Result<Vec<Node>> {
             && matches!(kind, "List" | "ResourceList")
             && (node.get("items").is_some() || node.get("functionConfig").is_some())
         {
-            nodes.extend(
-                node.get_mut("items")
-                    .and_then(Node::items_mut)
-                    .map(std::mem::take)
-                    .unwrap_or_default(),
-            );
+            let items = node
+                .get_mut("items")
+                .and_then(Node::items_mut)
+                .map(std::mem::take);
+            nodes.extend(items.unwrap_or_default().into_iter().map(|node| Object {
+                node,
+                lines_before: offset,
+            }));
         } else {
-            nodes.push(node);
+            nodes.push(Object {
+                node,
+                lines_before: offset,
+            });
         }
     }
-    for node in &mut nodes {
+    for Object { node, .. } in &mut nodes {
         merge_aliases(node).map_err(|why| error(source, node.line(), why))?;
     }
     checked(nodes, source)
@@ -192,13 +204,13 @@ fn set_entries(entries: &mut Vec<(Node, Node)>, source: Vec<(Node, Node)>) {
 }
 
 /// Drops empty objects and refuses those without kind or name.
-fn checked(nodes: Vec<Node>, source: Source<'_>) -> Result<Vec<Node>> {
+fn checked(nodes: Vec<Object>, source: Source<'_>) -> Result<Vec<Object>> {
     let mut errors = crate::error::BuildErrors::default();
     let mut good = Vec::with_capacity(nodes.len());
-    for node in nodes.into_iter().filter(|node| !is_nil_or_empty(node)) {
-        match problem(&node) {
-            Some((why, hint)) => errors.push(error(source, node.line(), why).hint(hint)),
-            None => good.push(node),
+    for object in nodes.into_iter().filter(|object| !is_nil_or_empty(&object.node)) {
+        match problem(&object.node) {
+            Some((why, hint)) => errors.push(error(source, object.node.line(), why).hint(hint)),
+            None => good.push(object),
         }
     }
     errors.into_result()?;
@@ -231,26 +243,34 @@ pub(crate) fn problem(node: &Node) -> Option<(String, &'static str)> {
 }
 
 /// Replaces objects of a kind `…List` by their items.
-fn expand_lists(nodes: Vec<Node>, source: Source<'_>) -> Result<Vec<Node>> {
-    if !nodes.iter().any(|node| kind_of(node).ends_with("List")) {
+fn expand_lists(nodes: Vec<Object>, source: Source<'_>) -> Result<Vec<Object>> {
+    if !nodes.iter().any(|object| kind_of(&object.node).ends_with("List")) {
         return Ok(nodes);
     }
     let mut queue = VecDeque::from(nodes);
     let mut expanded = Vec::new();
-    while let Some(mut node) = queue.pop_front() {
-        if !kind_of(&node).ends_with("List") {
-            expanded.push(node);
+    while let Some(mut object) = queue.pop_front() {
+        let node = &mut object.node;
+        if !kind_of(node).ends_with("List") {
+            expanded.push(object);
             continue;
         }
         node.to_json()
             .map_err(|bad| error(source, bad.place.line, bad.message))?;
-        let kind = kind_of(&node).to_owned();
+        let kind = kind_of(node).to_owned();
         match node.get_mut("items") {
-            None => expanded.push(node),
+            None => expanded.push(object),
             Some(items) if items.is_null() => {}
             Some(items) if items.is_sequence() => {
                 let mut items = items.items_mut().map(std::mem::take).unwrap_or_default();
                 items.iter_mut().for_each(through_json);
+                let items = items
+                    .into_iter()
+                    .map(|node| Object {
+                        node,
+                        lines_before: 0,
+                    })
+                    .collect();
                 queue.extend(checked(items, source)?);
             }
             Some(items) => {

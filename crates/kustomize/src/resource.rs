@@ -66,6 +66,8 @@ pub(crate) struct Resource {
     pub vars: Vec<String>,
     /// Where the object comes from.
     pub place: Place,
+    /// Lines of the file before the document of the object.
+    pub lines_before: u32,
     /// The last link that was given to nodes of this object.
     pub last_link: u32,
 }
@@ -97,6 +99,7 @@ impl Resource {
             memory: Memory::default(),
             vars: Vec::new(),
             place,
+            lines_before: 0,
             last_link: 0,
         };
         resource.read_memory();

@@ -26,6 +26,8 @@ struct Table {
     types: Vec<Type>,
     /// (apiVersion, kind) to the definition.
     kinds: HashMap<(Box<str>, Box<str>), TypeId>,
+    /// The definitions by name.
+    names: HashMap<Box<str>, TypeId>,
     /// (apiVersion, kind) to whether it is namespaced.
     namespaced: HashMap<(Box<str>, Box<str>), bool>,
 }
@@ -53,6 +55,7 @@ impl Table {
                 }
                 _ => {
                     let id: usize = first.parse().unwrap_or_default();
+                    table.names.insert(words.next().unwrap_or_default().into(), id);
                     for (name, text) in words.filter_map(|word| word.split_once('=')) {
                         let field = table.field_type(text);
                         if let Some(definition) = table.types.get_mut(id) {
@@ -90,29 +93,33 @@ impl Table {
         self.types.len() - 1
     }
 
-    /// Adds the definitions and scopes of an OpenAPI v2 document.
-    fn add_openapi(&mut self, document: &Value) {
-        let Some(definitions) = document.get("definitions").and_then(Value::as_object) else {
-            return;
-        };
-        let mut known: HashMap<&str, TypeId> = HashMap::new();
-        for (name, schema) in definitions {
+    /// Adds the definitions and scopes of an OpenAPI v2 document. Definitions with a known name replace
+    /// the old ones or not.
+    fn add_openapi(&mut self, document: &Value, replaces: bool) {
+        let definitions = document
+            .get("definitions")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        let new: Vec<_> = definitions
+            .filter(|(name, _)| replaces || !self.names.contains_key(name.as_str()))
+            .collect();
+        for (name, schema) in &new {
             let id = self.add(Type::default());
-            known.insert(name, id);
-            for gvk in schema
+            self.names.insert(name.as_str().into(), id);
+            let kinds = schema
                 .get("x-kubernetes-group-version-kind")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
-                if let Some(key) = type_meta(gvk) {
+                .and_then(Value::as_array);
+            for key in kinds.into_iter().flatten().filter_map(type_meta) {
+                if replaces || !self.kinds.contains_key(&key) {
                     self.kinds.insert(key, id);
                 }
             }
         }
-        for (name, schema) in definitions {
-            let definition = self.openapi_type(schema, &known, 0);
-            self.types[known[name.as_str()]] = definition;
+        for (name, schema) in new {
+            let definition = self.openapi_type(schema, 0);
+            let id = self.names[name.as_str()];
+            self.types[id] = definition;
         }
         for (path, item) in document
             .get("paths")
@@ -132,7 +139,7 @@ impl Table {
         }
     }
 
-    fn openapi_type(&mut self, schema: &Value, known: &HashMap<&str, TypeId>, depth: usize) -> Type {
+    fn openapi_type(&mut self, schema: &Value, depth: usize) -> Type {
         const DEEPEST: usize = 100;
         let mut definition = Type::default();
         if depth > DEEPEST {
@@ -144,19 +151,17 @@ impl Table {
             .into_iter()
             .flatten()
         {
-            let id = self.openapi_ref(field, known, depth);
+            let id = self.openapi_ref(field, depth);
             definition.fields.insert(name.as_str().into(), id);
         }
         if let Some(field) = schema
             .get("additionalProperties")
             .filter(|field| field.is_object())
         {
-            definition.any_field = Some(self.openapi_ref(field, known, depth));
+            definition.any_field = Some(self.openapi_ref(field, depth));
         }
         if schema.get("type").and_then(Value::as_str) == Some("array") {
-            definition.items = schema
-                .get("items")
-                .map(|items| self.openapi_ref(items, known, depth));
+            definition.items = schema.get("items").map(|items| self.openapi_ref(items, depth));
         }
         let text = |key| schema.get(key).and_then(Value::as_str);
         let strategy = text("x-kubernetes-patch-strategy").unwrap_or_default();
@@ -171,13 +176,13 @@ impl Table {
         definition
     }
 
-    fn openapi_ref(&mut self, schema: &Value, known: &HashMap<&str, TypeId>, depth: usize) -> TypeId {
+    fn openapi_ref(&mut self, schema: &Value, depth: usize) -> TypeId {
         let reference = schema.get("$ref").and_then(Value::as_str);
-        let target = reference.and_then(|text| known.get(text.strip_prefix("#/definitions/")?));
+        let target = reference.and_then(|text| self.names.get(text.strip_prefix("#/definitions/")?));
         if let Some(id) = target {
             return *id;
         }
-        let definition = self.openapi_type(schema, known, depth + 1);
+        let definition = self.openapi_type(schema, depth + 1);
         self.add(definition)
     }
 }
@@ -206,7 +211,10 @@ struct State {
     custom: Option<Value>,
     version_set: bool,
     loaded: bool,
-    builtin_wanted: bool,
+    /// The builtin table was in use before the custom one came.
+    builtin_before: bool,
+    /// The builtin table was asked for, but not loaded, before the custom one came: it is loaded after it.
+    builtin_after: bool,
     /// The builtin table unless a custom schema is in use.
     table: Option<Table>,
 }
@@ -218,10 +226,8 @@ impl Schema {
         if state.custom.is_some() || state.version_set {
             return;
         }
-        if state.loaded {
-            // What is loaded stays, and the custom definitions come on top.
-            state.builtin_wanted = true;
-        }
+        // What is loaded stays, and the custom definitions come on top.
+        state.builtin_before = state.loaded;
         state.custom = Some(document);
         state.loaded = false;
     }
@@ -251,12 +257,13 @@ impl Schema {
         }
         state.loaded = true;
         if let Some(document) = state.custom.take() {
-            let mut table = if state.builtin_wanted {
+            let builtin = state.builtin_before || state.builtin_after;
+            let mut table = if builtin {
                 BUILTIN.clone()
             } else {
                 Table::default()
             };
-            table.add_openapi(&document);
+            table.add_openapi(&document, state.builtin_before || !builtin);
             state.table = Some(table);
             state.custom = Some(Value::Null);
         }
@@ -279,7 +286,7 @@ impl Schema {
         let mut state = self.state.borrow_mut();
         if !state.loaded {
             if state.custom.is_none() {
-                state.builtin_wanted = true;
+                state.builtin_after = true;
                 return false;
             }
             Self::load(&mut state);

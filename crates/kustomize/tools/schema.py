@@ -15,7 +15,7 @@ Only what a strategic merge asks for is kept: fields below which some list is me
     N api/version Kind          a namespaced kind
     C api/version Kind          a cluster-scoped kind
     T api/version Kind number   the definition of a kind
-    D number field=type ...     a definition; field * stands for any key
+    D number name field=type …  a definition
         type  7        definition 7
               [7       list of definition 7, replaced as a whole
               [7@a,b   list of definition 7, merged by the keys a and b
@@ -132,7 +132,7 @@ def main():
                 below = number(kind[1]) if kind[1] else ""
                 keys = "" if kind[2] is None else "@" + ",".join(kind[2])
                 fields.append(f"{field}=[{below}{keys}")
-        lines.append(f"D {numbers[name]} {' '.join(fields)}")
+        lines.append(f"D {numbers[name]} {name} {' '.join(fields)}")
     print("\n".join(lines))
 
 

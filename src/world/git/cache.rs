@@ -51,10 +51,16 @@ impl Cache {
     pub(super) fn lock(&self, url: &RepositoryUrl, bounds: &Bounds) -> Result<Lock, GitError> {
         loop {
             if let Some(lock) = try_lock(&self.dir)? {
-                remove_leftovers(&self.dir.join("refs"));
+                remove_leftovers(&self.dir.join("refs"), &|name| name.ends_with(".lock"));
+                remove_leftovers(&self.dir.join("objects/pack"), &|name| name.starts_with(".tmp"));
                 return Ok(lock);
             }
-            bounds.check(url)?;
+            bounds.check(url).map_err(|error| match error {
+                GitError::TimedOut { .. } => GitError::Busy {
+                    path: self.dir.clone(),
+                },
+                other => other,
+            })?;
             std::thread::sleep(RETRY);
         }
     }
@@ -62,6 +68,14 @@ impl Cache {
     /// Throws a damaged clone away and begins an empty one. The caller holds the lock.
     pub(super) fn rebuild(&self, _lock: &Lock) -> Result<gix::Repository, GitError> {
         let repository = replace(&self.dir)?;
+        *self.shared() = repository.clone().into_sync();
+        Ok(repository)
+    }
+
+    /// Looks at the disk afresh. A handle has room for the packs that were there when it was opened, and a few
+    /// more.
+    pub(super) fn reopen(&self) -> Result<gix::Repository, GitError> {
+        let repository = open(&self.dir)?;
         *self.shared() = repository.clone().into_sync();
         Ok(repository)
     }
@@ -154,17 +168,16 @@ fn try_lock(dir: &Path) -> Result<Option<Lock>, GitError> {
     }
 }
 
-/// Removes lock files of a process that was killed between taking and releasing them.
-fn remove_leftovers(dir: &Path) {
+/// Removes lock and temporary files of a process that was killed while it wrote.
+fn remove_leftovers(dir: &Path, is_leftover: &dyn Fn(&str) -> bool) {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return;
     };
     for entry in entries.filter_map(io::Result::ok) {
-        let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_leftovers(&path);
-        } else if path.extension().is_some_and(|extension| extension == "lock") {
-            std::fs::remove_file(&path).ok();
+            remove_leftovers(&entry.path(), is_leftover);
+        } else if entry.file_name().to_str().is_some_and(is_leftover) {
+            std::fs::remove_file(entry.path()).ok();
         }
     }
 }

@@ -7,7 +7,7 @@ use gix::bstr::ByteSlice as _;
 use gix::objs::tree::EntryKind;
 
 use super::error::{GitError, PushError};
-use super::history::{object_id, unreadable};
+use super::history::{object_id, root, unreadable};
 use crate::model::{CommitMessage, Edit, Revision};
 use crate::source::is_below;
 
@@ -46,12 +46,7 @@ pub(super) fn make(
 ) -> Result<Option<NewCommit>, GitError> {
     let parent = object_id(base)?;
     let wrong = |error: gix::Error| unreadable(base, &error);
-    let old = repository
-        .find_commit(parent)
-        .map_err(wrong)?
-        .tree_id()
-        .map_err(wrong)?
-        .detach();
+    let old = root(repository, base)?;
     let new = edited_tree(repository, base, old, edit)?;
     if new == old {
         return Ok(None);
@@ -229,7 +224,7 @@ fn entries(
     let tree = repository.find_tree(id)?;
     let mut entries = BTreeMap::new();
     for entry in tree.iter() {
-        let entry = entry.map_err(gix::Error::from)?;
+        let entry = entry?;
         let name = entry.filename().to_str_lossy().into_owned();
         entries.insert(name, (entry.mode().kind(), entry.object_id()));
     }

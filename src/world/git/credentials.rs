@@ -109,7 +109,7 @@ impl Credentials {
     /// Which credentials an http request carries, in words.
     pub(super) fn describe_http(&self) -> String {
         match &self.basic {
-            None => "without credentials".to_owned(),
+            None => "without credentials; name a file or variable that holds a token".to_owned(),
             Some(basic) => format!(
                 "as user `{}` with the password from {}",
                 basic.username, basic.password

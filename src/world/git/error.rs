@@ -108,6 +108,12 @@ pub enum GitError {
         /// What failed.
         detail: String,
     },
+    /// Another process kept the local clone locked until the deadline.
+    #[error("git cache {} is in use by another process", .path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
     /// An object of the repository cannot be read from the local clone.
     #[error("{what} cannot be read: {detail}")]
     Object {
@@ -179,7 +185,9 @@ impl GitError {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Protocol { .. } => true,
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Protocol { .. } | Self::Busy { .. } => {
+                true
+            }
             Self::Url { .. }
             | Self::Credentials { .. }
             | Self::Denied { .. }
@@ -242,4 +250,19 @@ fn said(messages: &[String]) -> String {
     } else {
         format!(" (the remote says: {})", messages.join(" / "))
     }
+}
+
+/// An error and its causes on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Wrappers often repeat what they wrap.
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }

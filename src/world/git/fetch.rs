@@ -1,18 +1,25 @@
 //! Fetch: what the remote has, and bringing it here.
 
+use std::path::Path;
+
 use gix::ObjectId;
 use gix::bstr::{BStr, BString};
+use gix::objs::Write as _;
 use gix::progress::Discard;
 use gix::protocol::handshake::Ref;
 use gix::protocol::transport::Service;
 use gix::protocol::transport::client::blocking_io::Transport;
 use gix::protocol::{LsRefsCommand, ls_refs::RefPrefixes};
+use gix::remote::fetch::Status;
 
 use super::error::GitError;
 use super::link::Session;
 
 /// How many branches a message names.
 const NAMED: usize = 10;
+
+/// Packs with fewer objects are unpacked; git's own `fetch.unpackLimit`.
+const UNPACK_LIMIT: u32 = 100;
 
 /// How this program names itself to git hosts.
 pub(super) const AGENT: &str = concat!("gitsync/", env!("CARGO_PKG_VERSION"));
@@ -81,8 +88,39 @@ fn receive_over(
         .iter()
         .find_map(|found| named(found, &name));
     let Some(tip) = found else { return Ok(None) };
-    prepared.receive(Discard, &session.watch.shared().interrupt)?;
+    let outcome = prepared.receive(Discard, &session.watch.shared().interrupt)?;
+    if let Status::Change {
+        write_pack_bundle, ..
+    } = outcome.status
+    {
+        unpack(repository, &write_pack_bundle);
+    }
     Ok(Some(tip))
+}
+
+/// Turns a small pack into loose objects, as git does: a daemon fetches a few objects at a time for months, and
+/// thousands of packs would make every look-up slow. A pack that cannot be unpacked stays, which costs nothing.
+fn unpack(repository: &gix::Repository, bundle: &gix_pack::bundle::write::Outcome) {
+    let (Some(index), Some(data)) = (&bundle.index_path, &bundle.data_path) else {
+        return;
+    };
+    if bundle.index.num_objects >= UNPACK_LIMIT || write_loose(repository, index).is_err() {
+        return;
+    }
+    // The index goes first: nobody looks for a pack without one.
+    if std::fs::remove_file(index).is_ok() {
+        std::fs::remove_file(data).ok();
+    }
+}
+
+fn write_loose(repository: &gix::Repository, index: &Path) -> gix::Result {
+    let hash = repository.object_hash();
+    let loose = gix::odb::loose::Store::at(repository.objects.store_ref().path(), hash);
+    for entry in gix_pack::index::File::at(index, hash)?.iter() {
+        let object = repository.find_object(entry.oid)?;
+        loose.write_buf(object.kind, &object.data)?;
+    }
+    Ok(())
 }
 
 /// The refs of the remote below some prefixes.

@@ -85,6 +85,13 @@ fn read(repository: &gix::Repository, id: ObjectId) -> Result<Commit, GitError> 
     })
 }
 
+/// The tree of a commit.
+pub(super) fn root(repository: &gix::Repository, revision: &Revision) -> Result<ObjectId, GitError> {
+    let wrong = |error: gix::Error| unreadable(revision, &error);
+    let commit = repository.find_commit(object_id(revision)?).map_err(wrong)?;
+    Ok(commit.tree_id().map_err(wrong)?.detach())
+}
+
 /// The id of a revision in gix's terms.
 pub(super) fn object_id(revision: &Revision) -> Result<ObjectId, GitError> {
     ObjectId::from_hex(revision.as_str().as_bytes()).map_err(|error| unreadable(revision, &error))

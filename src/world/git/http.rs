@@ -4,83 +4,34 @@
 //! loopback host from the internet when it decides whether a password may be sent. The requests are few and
 //! small (the packs that we send hold one commit), so that a request's body is collected before it is sent.
 
-use std::io::{self, BufRead, Read, Write};
+mod exchange;
+mod streams;
+
+use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gix::protocol::transport::client::blocking_io::http::{
     GetResponse, Http, PostBodyDataKind, PostResponse, Transport,
 };
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 
 use super::bounds::Shared;
-use super::credentials::Login;
-use super::error::GitError;
+use super::error::{GitError, chain};
 use super::link::{Endpoint, Faults};
+use exchange::{Driver, Exchange};
+use streams::{Body, Headers, Post, Upload};
 
 /// A connection that stays silent for this long is dead; servers send keep-alives while they count objects.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// How much of an error page is worth reading.
-const ERROR_BODY: usize = 512;
 
 /// The HTTP client of one git operation.
 pub(super) struct Client {
     exchange: Arc<Exchange>,
     /// Where the server really is, once it has redirected the first request.
     redirected: Option<String>,
-}
-
-/// What all requests of an operation share.
-struct Exchange {
-    runtime: tokio::runtime::Runtime,
-    http: reqwest::Client,
-    authorization: Option<(Url, HeaderValue)>,
-    shown: String,
-    with: String,
-    bounds: Arc<Shared>,
-    faults: Faults,
-}
-
-/// A POST request that is collected, sent at the first read, and then read.
-pub(super) struct Post {
-    exchange: Arc<Exchange>,
-    state: Mutex<Stage>,
-}
-
-enum Stage {
-    Collecting {
-        url: Url,
-        headers: HeaderMap,
-        body: Vec<u8>,
-    },
-    Answered {
-        headers: Vec<u8>,
-        response: reqwest::Response,
-    },
-    Broken,
-}
-
-/// The writing end of a POST request.
-pub(super) struct Upload(Arc<Post>);
-
-/// The header lines of a response.
-pub(super) enum Headers {
-    Ready(io::Cursor<Vec<u8>>),
-    Pending(Arc<Post>),
-}
-
-/// The body of a response.
-pub(super) struct Body {
-    source: Source,
-    chunk: io::Cursor<Vec<u8>>,
-}
-
-enum Source {
-    Get(Arc<Exchange>, Box<reqwest::Response>),
-    Post(Arc<Post>),
 }
 
 /// Opens the link; the first request is sent with the handshake.
@@ -104,19 +55,13 @@ pub(super) fn connect(
             reason: "a password would cross the network in clear text; use https".to_owned(),
         });
     }
-    let authorization = login
-        .map(|login| basic(&login).map(|value| (parsed, value)))
-        .transpose()?;
     let exchange = Exchange {
-        runtime: tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| GitError::Unreachable {
-                url: shown.clone(),
-                detail: error.to_string(),
-            })?,
+        driver: Driver::new().map_err(|error| GitError::Unreachable {
+            url: shown.clone(),
+            detail: error.to_string(),
+        })?,
         http: client(endpoint, loopback)?,
-        authorization,
+        login: login.map(|login| (parsed, login)),
         shown,
         with: endpoint.describe_http(),
         bounds: Arc::clone(bounds),
@@ -178,151 +123,13 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn basic(login: &Login) -> Result<HeaderValue, GitError> {
-    let text = gix::bstr::BString::from(format!("{}:{}", login.username, login.password));
-    let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&text))).map_err(|_| {
-        let reason = "it cannot be sent in a header".to_owned();
-        GitError::Credentials {
-            from: "the password".to_owned(),
-            reason,
-        }
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Standard base64 with padding (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| group.get(at).copied().map_or(0, u32::from);
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let index = (bits >> (18 - 6 * digit)) & 63;
-            let sign = if digit > group.len() {
-                '='
-            } else {
-                char::from(DIGITS[index as usize])
-            };
-            text.push(sign);
-        }
-    }
-    text
-}
-
-/// An error and its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Wrappers often repeat what they wrap.
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-// === impl Exchange ===
-
-impl Exchange {
-    /// Sends one request and returns the response when its status is a success.
-    fn send(
-        &self,
-        method: Method,
-        url: Url,
-        mut headers: HeaderMap,
-        body: Vec<u8>,
-    ) -> io::Result<reqwest::Response> {
-        if let Some((origin, value)) = &self.authorization
-            && origin.origin() == url.origin()
-        {
-            headers.insert(AUTHORIZATION, value.clone());
-        }
-        let response = self.wait(self.http.request(method, url).headers(headers).body(body).send())?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        Err(self.refuse(response))
-    }
-
-    /// Waits for the network, but not longer than the operation's bounds.
-    fn wait<T>(&self, future: impl Future<Output = reqwest::Result<T>>) -> io::Result<T> {
-        let ended = || io::Error::new(io::ErrorKind::TimedOut, "the operation was ended");
-        let result = self.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = self.bounds.ended.cancelled() => None,
-                result = future => Some(result),
-            }
-        });
-        result.ok_or_else(ended)?.map_err(|error| {
-            let detail = chain(&error.without_url());
-            self.faults.note(GitError::Unreachable {
-                url: self.shown.clone(),
-                detail: detail.clone(),
-            });
-            io::Error::other(detail)
-        })
-    }
-
-    /// Notes what a status that is no success means.
-    fn refuse(&self, response: reqwest::Response) -> io::Error {
-        let status = response.status();
-        let said = self.first_words(response);
-        let detail = if said.is_empty() {
-            format!("HTTP {status}")
-        } else {
-            format!("HTTP {status}: {said}")
-        };
-        let (url, with) = (self.shown.clone(), self.with.clone());
-        self.faults.note(match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => GitError::Denied { url, with, detail },
-            StatusCode::NOT_FOUND | StatusCode::GONE => GitError::NotFound { url, with, detail },
-            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                GitError::Unreachable { url, detail }
-            }
-            _ => GitError::Protocol { url, detail },
-        });
-        io::Error::other(format!("HTTP {status}"))
-    }
-
-    /// The beginning of an error page, when it is plain text.
-    fn first_words(&self, mut response: reqwest::Response) -> String {
-        let kind = response
-            .headers()
-            .get("content-type")
-            .and_then(|value| value.to_str().ok());
-        if !kind.is_some_and(|kind| kind.starts_with("text/plain")) {
-            return String::new();
-        }
-        let chunk = self.wait(response.chunk()).ok().flatten().unwrap_or_default();
-        let text = String::from_utf8_lossy(&chunk[..chunk.len().min(ERROR_BODY)]).into_owned();
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-}
-
-fn header_lines(response: &reqwest::Response) -> Vec<u8> {
-    let mut lines = Vec::new();
-    for (name, value) in response.headers() {
-        lines.extend_from_slice(name.as_str().as_bytes());
-        lines.push(b':');
-        lines.extend_from_slice(value.as_bytes());
-        lines.push(b'\n');
-    }
-    lines
-}
-
 // === impl Client ===
 
 impl Client {
     /// The URL to ask really, after a redirect of the first request.
     fn effective(&self, url: &str, base: &str) -> io::Result<Url> {
         let url = match &self.redirected {
-            Some(redirected) if !url.starts_with(redirected.as_str()) => url.replacen(base, redirected, 1),
+            Some(redirected) if base != redirected => url.replacen(base, redirected, 1),
             _ => url.to_owned(),
         };
         Url::parse(&url).map_err(io::Error::other)
@@ -361,15 +168,9 @@ impl Client {
                 ))
             })?);
         }
-        let headers = Headers::Ready(io::Cursor::new(header_lines(&response)));
-        let source = Source::Get(Arc::clone(&self.exchange), Box::new(response));
-        Ok(GetResponse {
-            headers,
-            body: Body {
-                source,
-                chunk: io::Cursor::default(),
-            },
-        })
+        let headers = Headers::of_response(&response);
+        let body = Body::of_response(&self.exchange, response);
+        Ok(GetResponse { headers, body })
     }
 
     fn start_post(
@@ -379,22 +180,11 @@ impl Client {
         headers: HeaderMap,
     ) -> io::Result<PostResponse<Headers, Body, Upload>> {
         let url = self.effective(url, base)?;
-        let state = Mutex::new(Stage::Collecting {
-            url,
-            headers,
-            body: Vec::new(),
-        });
-        let post = Arc::new(Post {
-            exchange: Arc::clone(&self.exchange),
-            state,
-        });
+        let post = Post::new(Arc::clone(&self.exchange), url, headers);
         Ok(PostResponse {
-            post_body: Upload(Arc::clone(&post)),
-            headers: Headers::Pending(Arc::clone(&post)),
-            body: Body {
-                source: Source::Post(post),
-                chunk: io::Cursor::default(),
-            },
+            post_body: Upload::new(&post),
+            headers: Headers::of_post(&post),
+            body: Body::of_post(post),
         })
     }
 }
@@ -436,147 +226,9 @@ impl Http for Client {
     }
 }
 
-// === impl Post ===
-
-impl Post {
-    fn lock(&self) -> MutexGuard<'_, Stage> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sends the request if that has not been done.
-    fn answered(&self) -> io::Result<MutexGuard<'_, Stage>> {
-        let mut stage = self.lock();
-        if let Stage::Collecting { .. } = *stage
-            && let Stage::Collecting { url, headers, body } = std::mem::replace(&mut *stage, Stage::Broken)
-        {
-            let response = self.exchange.send(Method::POST, url, headers, body)?;
-            *stage = Stage::Answered {
-                headers: header_lines(&response),
-                response,
-            };
-        }
-        match *stage {
-            Stage::Broken => Err(io::Error::other("the request failed")),
-            _ => Ok(stage),
-        }
-    }
-
-    fn header_lines(&self) -> io::Result<Vec<u8>> {
-        match &mut *self.answered()? {
-            Stage::Answered { headers, .. } => Ok(std::mem::take(headers)),
-            Stage::Collecting { .. } | Stage::Broken => Ok(Vec::new()),
-        }
-    }
-
-    fn next_chunk(&self) -> io::Result<Vec<u8>> {
-        match &mut *self.answered()? {
-            Stage::Answered { response, .. } => Ok(self
-                .exchange
-                .wait(response.chunk())?
-                .map(Vec::from)
-                .unwrap_or_default()),
-            Stage::Collecting { .. } | Stage::Broken => Ok(Vec::new()),
-        }
-    }
-}
-
-impl Write for Upload {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut *self.0.lock() {
-            Stage::Collecting { body, .. } => {
-                body.extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            Stage::Answered { .. } | Stage::Broken => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Headers {
-    fn ready(&mut self) -> io::Result<&mut io::Cursor<Vec<u8>>> {
-        if let Self::Pending(post) = self {
-            *self = Self::Ready(io::Cursor::new(post.header_lines()?));
-        }
-        match self {
-            Self::Ready(lines) => Ok(lines),
-            Self::Pending(_) => Err(io::ErrorKind::InvalidInput.into()),
-        }
-    }
-}
-
-impl Read for Headers {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.ready()?.read(buffer)
-    }
-}
-
-impl BufRead for Headers {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.ready()?.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        if let Self::Ready(lines) = self {
-            lines.consume(amount);
-        }
-    }
-}
-
-impl Body {
-    fn exhausted(&self) -> bool {
-        self.chunk.position() >= self.chunk.get_ref().len() as u64
-    }
-}
-
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.fill_buf()?.read(buffer)?;
-        self.consume(count);
-        Ok(count)
-    }
-}
-
-impl BufRead for Body {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.exhausted() {
-            let chunk = match &mut self.source {
-                Source::Get(exchange, response) => exchange
-                    .wait(response.chunk())?
-                    .map(Vec::from)
-                    .unwrap_or_default(),
-                Source::Post(post) => post.next_chunk()?,
-            };
-            self.chunk = io::Cursor::new(chunk);
-        }
-        self.chunk.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.chunk.consume(amount);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_follows_the_test_vectors_of_rfc_4648() {
-        for (text, encoded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
-    }
 
     #[test]
     fn only_this_machine_is_loopback() {

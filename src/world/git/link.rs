@@ -10,7 +10,7 @@ use gix::protocol::transport::{Protocol, Service};
 
 use super::bounds::{Bounds, Watch};
 use super::credentials::{Credentials, Login};
-use super::error::GitError;
+use super::error::{GitError, chain};
 use super::url::{Place, RepositoryUrl, SshPlace};
 use super::{http, process};
 
@@ -92,12 +92,7 @@ impl<'a> Session<'a> {
     /// Opens a connection to one of the remote's services.
     pub(super) fn connect(&self, service: Service) -> Result<Box<dyn Transport + Send>, GitError> {
         let (endpoint, bounds, faults) = (self.endpoint, self.watch.shared(), &self.faults);
-        // Only fetching has a second version of the protocol.
-        let version = if service == Service::UploadPack {
-            Protocol::V2
-        } else {
-            Protocol::V1
-        };
+        let version = protocol(service);
         Ok(match endpoint.url.place() {
             Place::Http(url) => Box::new(http::connect(endpoint, url, version, bounds, faults)?),
             Place::Ssh(place) => Box::new(process::ssh(endpoint, place, service, bounds, faults)?),
@@ -118,10 +113,14 @@ impl<'a> Session<'a> {
         if !stderr.is_empty() {
             return self.explain_stderr(&stderr);
         }
-        GitError::Protocol {
-            url,
-            detail: http::chain(error),
+        let detail = chain(error);
+        // gix stumbles over the length of the ids; it was built for SHA-1, as nearly all repositories are.
+        if detail.contains("64 hexadecimal") || detail.contains("sha256") {
+            let reason =
+                "its objects are named by SHA-256, which is not supported; use a SHA-1 repository".to_owned();
+            return GitError::Url { url, reason };
         }
+        GitError::Protocol { url, detail }
     }
 
     /// The same for an error of gix, which is no [`std::error::Error`] itself.
@@ -233,6 +232,14 @@ impl Faults {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The version of the protocol to ask for: only fetching has a second one.
+pub(super) fn protocol(service: Service) -> Protocol {
+    match service {
+        Service::UploadPack => Protocol::V2,
+        Service::ReceivePack => Protocol::V1,
     }
 }
 

@@ -124,6 +124,8 @@ impl Tree for WorkTree {
         let names = entries.into_iter().flatten().flatten();
         let mut names: Vec<String> = names
             .filter_map(|entry| entry.file_name().into_string().ok())
+            // What git keeps there is no part of the tree.
+            .filter(|name| name != ".git")
             .collect();
         names.sort_unstable();
         names

@@ -41,7 +41,7 @@ pub use commit::Identity;
 pub use credentials::{Basic, Credentials, SecretSource, SshKey};
 pub use error::{GitError, PushError};
 pub use history::Commit;
-pub use local::WorkingCopy;
+pub use local::{WorkTree, WorkingCopy};
 pub use url::RepositoryUrl;
 
 use crate::model::{CommitMessage, Edit, Revision};
@@ -83,7 +83,7 @@ pub struct Git {
     write: Endpoint,
     branch: String,
     cache: Cache,
-    /// Whether this process has seen that the clone is whole.
+    /// Whether this process has seen that the clone is whole, and nothing since that speaks against it.
     checked: AtomicBool,
 }
 
@@ -226,7 +226,7 @@ impl Git {
         let repository = self.cache.repository();
         let previous = self.known_tip(&repository);
         match self.fetch_into(&repository, &session) {
-            Ok(tip) if self.is_whole(&repository, tip, previous) => Ok(fetched(&repository, tip, previous)),
+            Ok(tip) if self.is_whole(&repository, tip) => Ok(fetched(&repository, tip, previous)),
             // A cache is no evidence: what is damaged is thrown away and fetched anew, once.
             Ok(_) => self.fetch_anew(&session, &lock, previous),
             Err(GitError::Protocol { .. }) if !self.is_sound(&repository, previous) => {
@@ -242,7 +242,9 @@ impl Git {
     ///
     /// When the cache has no such commit: fetch first; if that brings it not, nobody refers to it any more.
     pub fn snapshot(&self, revision: &Revision) -> Result<Snapshot, GitError> {
-        tree::snapshot(self.cache.repository(), revision)
+        tree::snapshot(self.cache.repository(), revision).inspect_err(|_| {
+            self.checked.store(false, Ordering::Relaxed);
+        })
     }
 
     /// Commits an edit on top of `base` and moves the remote branch from `base` to the new commit.
@@ -307,6 +309,7 @@ impl Git {
 
     fn fetch_into(&self, repository: &gix::Repository, session: &Session<'_>) -> Result<ObjectId, GitError> {
         let tip = fetch::receive(repository, session, &self.branch)?;
+        self.cache.reopen()?;
         tip.ok_or_else(|| fetch::no_branch(session, &self.branch))
     }
 
@@ -318,7 +321,7 @@ impl Git {
     ) -> Result<Fetched, GitError> {
         let repository = self.cache.rebuild(lock)?;
         let tip = self.fetch_into(&repository, session)?;
-        if !self.is_whole(&repository, tip, None) {
+        if !self.is_whole(&repository, tip) {
             let (what, detail) = (
                 format!("commit {tip}"),
                 "the remote sent no complete copy of it".to_owned(),
@@ -328,14 +331,14 @@ impl Git {
         Ok(fetched(&repository, tip, previous))
     }
 
-    /// Whether everything that a tip needs is in the clone; looked at once for each tip.
-    fn is_whole(&self, repository: &gix::Repository, tip: ObjectId, previous: Option<ObjectId>) -> bool {
-        if self.checked.load(Ordering::Relaxed) && previous == Some(tip) {
-            return true;
+    /// Whether everything that a tip needs is in the clone: looked at once, and again after a failure to read.
+    fn is_whole(&self, repository: &gix::Repository, tip: ObjectId) -> bool {
+        if !self.checked.load(Ordering::Relaxed) {
+            let whole = tree::is_whole(repository, tip);
+            self.checked.store(whole, Ordering::Relaxed);
+            return whole;
         }
-        let whole = tree::is_whole(repository, tip);
-        self.checked.store(whole, Ordering::Relaxed);
-        whole
+        true
     }
 
     fn is_sound(&self, repository: &gix::Repository, previous: Option<ObjectId>) -> bool {

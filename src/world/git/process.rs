@@ -15,14 +15,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use gix::bstr::BStr;
+use gix::protocol::transport::Service;
 use gix::protocol::transport::client::blocking_io::{RequestWriter, SetServiceResponse, Transport};
 use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection};
 use gix::protocol::transport::client::{self, MessageKind, TransportWithoutIO, WriteMode};
-use gix::protocol::transport::{Protocol, Service};
 
 use super::bounds::Shared;
 use super::error::GitError;
-use super::link::{Endpoint, Faults};
+use super::link::{self, Endpoint, Faults};
 use super::url::SshPlace;
 
 /// How much of a child's standard error is kept: enough for ssh's largest warning.
@@ -143,36 +143,11 @@ fn spawn(
     bounds: &Arc<Shared>,
     faults: &Faults,
 ) -> Result<Process, GitError> {
-    // Variables that describe another repository must not reach this one's server program.
-    for (name, _) in std::env::vars_os() {
-        let keep = [
-            "GIT_SSH",
-            "GIT_EXEC_PATH",
-            "GIT_CONFIG_GLOBAL",
-            "GIT_CONFIG_SYSTEM",
-            "GIT_CONFIG_NOSYSTEM",
-        ];
-        if name
-            .to_str()
-            .is_some_and(|name| name.starts_with("GIT_") && !keep.contains(&name))
-        {
-            command.env_remove(name);
-        }
-    }
-    // Messages are read below, so they have to be English.
-    command.env("LC_ALL", "C").env("LANG", "C");
-    if service == Service::UploadPack {
-        command.env("GIT_PROTOCOL", "version=2");
-    }
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    // A group of its own, so that the child's own children can be ended with it.
-    command.process_group(0);
+    prepare(&mut command, service);
     let program = command.get_program().to_string_lossy().into_owned();
+    let url = endpoint.url.to_string();
     let failed = |detail: String| GitError::Unreachable {
-        url: endpoint.url.to_string(),
+        url: url.clone(),
         detail,
     };
     let mut child = command.spawn().map_err(|error| {
@@ -185,32 +160,50 @@ fn spawn(
     let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
         return Err(failed(format!("`{program}` has no standard streams")));
     };
-    let version = if service == Service::UploadPack {
-        Protocol::V2
-    } else {
-        Protocol::V1
-    };
-    let url = endpoint.url.to_string();
-    let connection = Connection::new(
-        stdout,
-        stdin,
-        version,
-        url,
-        None::<(&str, Option<u16>)>,
-        ConnectMode::Process,
-        false,
-    );
     let stderr = std::thread::Builder::new()
         .name("git stderr".into())
         .spawn(move || collect(stderr))
         .ok();
+    let (version, host) = (link::protocol(service), None::<(&str, Option<u16>)>);
+    let connection = Connection::new(stdout, stdin, version, url, host, ConnectMode::Process, false);
+    let (bounds, faults) = (Arc::clone(bounds), faults.clone());
     Ok(Process {
         connection: Some(connection),
         child,
         stderr,
-        bounds: Arc::clone(bounds),
-        faults: faults.clone(),
+        bounds,
+        faults,
     })
+}
+
+/// Variables of git that describe this machine and not one repository.
+const KEPT: &[&str] = &[
+    "GIT_EXEC_PATH",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+];
+
+fn prepare(command: &mut Command, service: Service) {
+    // What describes another repository must not reach this one's server program.
+    let foreign = |name: &OsString| {
+        name.to_str()
+            .is_some_and(|name| name.starts_with("GIT_") && !KEPT.contains(&name))
+    };
+    for name in std::env::vars_os().map(|(name, _)| name).filter(foreign) {
+        command.env_remove(name);
+    }
+    // Messages are read below, so they have to be English.
+    command.env("LC_ALL", "C").env("LANG", "C");
+    if service == Service::UploadPack {
+        command.env("GIT_PROTOCOL", "version=2");
+    }
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // A group of its own, so that the child's own children can be ended with it.
+    command.process_group(0);
 }
 
 /// Reads to the end, so that the child never blocks on us, but keeps only the beginning.

@@ -49,16 +49,9 @@ struct Entry {
 
 /// The files of a commit that a repository has.
 pub(super) fn snapshot(repository: gix::Repository, revision: &Revision) -> Result<Snapshot, GitError> {
-    let wrong = |error: gix::Error| history::unreadable(revision, &error);
-    let commit = repository
-        .find_commit(history::object_id(revision)?)
-        .map_err(wrong)?;
-    let root = commit.tree_id().map_err(wrong)?.detach();
-    drop(commit);
-    Ok(Snapshot::new(
-        revision.clone(),
-        Arc::new(GitTree::new(repository, root)),
-    ))
+    let root = history::root(&repository, revision)?;
+    let tree = GitTree::new(repository, root);
+    Ok(Snapshot::new(revision.clone(), Arc::new(tree)))
 }
 
 // === impl GitTree ===

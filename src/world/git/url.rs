@@ -132,7 +132,7 @@ impl FromStr for RepositoryUrl {
         if text.trim().is_empty() || text.chars().any(char::is_control) {
             return Err(wrong("", "it is empty or holds control characters"));
         }
-        let url = gix::url::parse(text).map_err(|_| wrong(&without_userinfo(text), ACCEPTED))?;
+        let url = gix::url::parse(text).map_err(|_| wrong(text, ACCEPTED))?;
         match &url.scheme {
             Scheme::Https | Scheme::Http => Self::http(url),
             Scheme::Ssh => Self::ssh(url),
@@ -144,7 +144,7 @@ impl FromStr for RepositoryUrl {
                 text,
                 "the git:// protocol proves neither side; use https or ssh",
             )),
-            _ => Err(wrong(&without_userinfo(text), ACCEPTED)),
+            _ => Err(wrong(text, ACCEPTED)),
         }
     }
 }
@@ -153,7 +153,7 @@ const ACCEPTED: &str = "use https://…, ssh://…, user@host:path, file://… o
 
 fn wrong(url: &str, reason: &str) -> GitError {
     GitError::Url {
-        url: url.to_owned(),
+        url: without_userinfo(url),
         reason: reason.to_owned(),
     }
 }
@@ -180,6 +180,8 @@ impl fmt::Debug for RepositoryUrl {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -226,5 +228,27 @@ mod tests {
     fn a_relative_path_is_read_from_the_working_directory() {
         let url: RepositoryUrl = "./some/where".parse().unwrap();
         assert!(url.local_path().unwrap().is_absolute());
+    }
+
+    proptest! {
+        #[test]
+        fn no_password_is_ever_shown(
+            scheme in "(https|http|ssh|ftp|git|x)",
+            user in "[a-z]{0,4}",
+            host in "[a-z.:/\\[\\]]{0,8}",
+            path in "[a-z/?#%.]{0,10}",
+        ) {
+            let text = format!("{scheme}://{user}:PASSWORD@{host}/{path}");
+            let shown = match text.parse::<RepositoryUrl>() {
+                Ok(url) => format!("{url} {url:?}"),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            prop_assert!(!shown.contains("PASSWORD"), "{text}: {shown}");
+        }
+
+        #[test]
+        fn no_text_makes_parsing_panic(text in "\\PC{0,40}") {
+            text.parse::<RepositoryUrl>().ok();
+        }
     }
 }

@@ -69,11 +69,6 @@ impl Apiserver {
         self.process = None;
     }
 
-    /// The running process.
-    pub fn process(&mut self) -> Option<&mut Process> {
-        self.process.as_mut()
-    }
-
     /// Waits until the server has made its certificate, which it does once at its first start.
     pub fn wait_for_certificate(&mut self) {
         let certificate = self.certificate.clone();

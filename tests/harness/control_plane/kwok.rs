@@ -109,10 +109,10 @@ const RUNNING: &str = r#"
 
 /// Starts kwok, which is also the kubelet of the node: `kubectl logs` shows its lines.
 pub fn start(state: &StateDirectory, ip: Ipv4Addr, kubeconfig: &Path) -> Process {
-    let logs = state.write("application.log", "application: listening on port 5000\n");
+    let logs = state.write("application.log", &container_log(&["listening on port 5000"]));
     let previous = state.write(
         "application-crash.log",
-        "application: starting\napplication: fatal: DATABASE_URL is not set\n",
+        &container_log(&["starting", "fatal: DATABASE_URL is not set"]),
     );
     let stages = state.write("stages.yaml", &stages(&logs, &previous));
     let log = state.log("kwok");
@@ -151,6 +151,14 @@ pub fn node() -> Value {
         },
         "status": {"allocatable": resources, "capacity": resources},
     })
+}
+
+/// Lines as a container runtime writes them to its files: time, stream, F for a full line, text.
+fn container_log(lines: &[&str]) -> String {
+    lines
+        .iter()
+        .map(|line| format!("2026-01-01T00:00:00.000000000Z stderr F application: {line}\n"))
+        .collect()
 }
 
 fn stages(logs: &Path, previous: &Path) -> String {

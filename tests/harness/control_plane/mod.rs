@@ -27,6 +27,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig as ClientConfig};
 use serde_json::Value;
@@ -143,16 +144,20 @@ impl ControlPlane {
         self.door.set(state);
     }
 
-    /// Kills the API server. The cluster's own programs notice too: prefer [`Self::set_door`].
+    /// Kills the API server. The cluster's own programs notice too and take seconds to recover: prefer [`Self::set_door`].
     pub fn stop_apiserver(&self) {
+        // Or callers would find an open door with nobody behind it, where there should be nothing at all.
+        self.set_door(DoorState::Shut);
         self.apiserver().stop();
     }
 
-    /// Starts the API server again, at the same address and with the same certificate, and waits until it is ready.
+    /// Starts the API server again, at the same address and with the same certificate, waits until it is ready, and
+    /// opens the door.
     pub fn start_apiserver(&self) {
         let mut apiserver = self.apiserver();
         apiserver.resume();
         wait_until_ready(&self.client, &mut apiserver, &self.state);
+        self.set_door(DoorState::Open);
     }
 
     /// Runs kubectl as an administrator, through the door.
@@ -200,7 +205,6 @@ impl ControlPlane {
     /// What could not be brought back.
     pub fn reset(&self) -> Result<(), String> {
         self.start_apiserver();
-        self.set_door(DoorState::Open);
         self.cloud.reset();
         block_on(self.initial.restore(&self.client)).map_err(|error| format!("{}: {error}", self.name))
     }
@@ -236,9 +240,13 @@ impl ControlPlane {
 fn client(kubeconfig: &Path) -> Client {
     let config = ClientConfig::read_from(kubeconfig).expect("because the harness wrote it");
     block_on(async {
-        let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
+        let mut config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
             .await
             .expect("because its only context is the current one");
+        // The audit log is to tell the harness from whom it watches.
+        config
+            .headers
+            .push((USER_AGENT, HeaderValue::from_static("harness")));
         Client::try_from(config).expect("because its certificates are in PEM")
     })
 }

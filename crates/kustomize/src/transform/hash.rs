@@ -37,7 +37,7 @@ fn hash(resource: &Resource) -> std::result::Result<String, String> {
     let text = match resource.kind() {
         "ConfigMap" => data_text(&resource.node, "ConfigMap", &["data"], "binaryData")?,
         "Secret" => data_text(&resource.node, "Secret", &["data", "type"], "stringData")?,
-        _ => node_text(&resource.node),
+        _ => node_text(resource),
     };
     let digest = Sha256::digest(text.as_bytes());
     let mut hex = String::new();
@@ -162,13 +162,13 @@ fn go_string(string: &str, text: &mut String) {
 }
 
 /// For other kinds the reference hashes its own parse tree: this is its Go struct as JSON.
-fn node_text(node: &Node) -> String {
+fn node_text(resource: &Resource) -> String {
     let mut text = String::new();
-    go_struct(node, &mut text);
+    go_struct(&resource.node, resource.lines_before, &mut text);
     text
 }
 
-fn go_struct(node: &Node, text: &mut String) {
+fn go_struct(node: &Node, lines_before: u32, text: &mut String) {
     let (kind, value, content): (u8, &str, Vec<&Node>) = match &node.data {
         Data::Sequence(items) => (2, "", items.iter().collect()),
         Data::Mapping(entries) => (
@@ -201,14 +201,14 @@ fn go_struct(node: &Node, text: &mut String) {
             if at > 0 {
                 text.push(',');
             }
-            go_struct(child, text);
+            go_struct(child, lines_before, text);
         }
         text.push(']');
     }
     let _ = write!(
         text,
         ",\"HeadComment\":\"\",\"LineComment\":\"\",\"FootComment\":\"\",\"Line\":{},\"Column\":{}}}",
-        node.line(),
+        node.line().saturating_sub(lines_before),
         node.column()
     );
 }

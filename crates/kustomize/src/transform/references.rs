@@ -23,8 +23,14 @@ pub(crate) fn fix_references(context: &Context<'_>, accumulated: &mut Accumulate
     for (at, resource) in accumulated.resources.list_mut().iter_mut().enumerate() {
         let place = resource.place;
         let originally = names.all[at].original.gvk.clone();
-        for (target, spec) in rules.of_kind(&originally) {
-            let referrer = Referrer::new(&names, at, resource, target, spec);
+        let rules = rules.of_kind(&originally);
+        if rules.is_empty() {
+            continue;
+        }
+        let subjects =
+            subject_namespaces(&resource.node).map_err(|why| context.located(place, BuildError::new(why)))?;
+        for (target, spec) in rules {
+            let referrer = Referrer::new(&names, at, resource, target, spec, &subjects);
             visit(&mut resource.node, &spec.path, None, &mut |node| {
                 referrer.set(node)
             })
@@ -138,18 +144,24 @@ struct Referrer<'n> {
     /// The role that a binding refers to; limits what its `roleRef` may mean.
     role: Option<Gvk>,
     /// Namespaces of the service accounts that a role binding names.
-    subject_namespaces: BTreeSet<String>,
+    subject_namespaces: &'n BTreeSet<String>,
 }
 
 impl<'n> Referrer<'n> {
-    fn new(names: &'n Names, at: usize, resource: &Resource, target: &'n Gvk, spec: &FieldSpec) -> Self {
+    fn new(
+        names: &'n Names,
+        at: usize,
+        resource: &Resource,
+        target: &'n Gvk,
+        spec: &FieldSpec,
+        subject_namespaces: &'n BTreeSet<String>,
+    ) -> Self {
         let role = spec
             .path
             .as_str()
             .ends_with("roleRef/name")
             .then(|| role_gvk(&resource.node))
             .flatten();
-        let subject_namespaces = subject_namespaces(&resource.node);
         Self {
             names,
             own: &names.all[at],
@@ -299,17 +311,26 @@ fn role_gvk(node: &Node) -> Option<Gvk> {
     })
 }
 
-fn subject_namespaces(node: &Node) -> BTreeSet<String> {
-    if node.get("kind").and_then(Node::as_str) != Some("RoleBinding") {
-        return BTreeSet::new();
+/// The namespaces of the service accounts that a role binding names.
+fn subject_namespaces(node: &Node) -> std::result::Result<BTreeSet<String>, String> {
+    let mut namespaces = BTreeSet::new();
+    let is_binding = node.get("kind").and_then(Node::as_str) == Some("RoleBinding");
+    let is_cluster_wide =
+        |subject: &Node| subject.get("kind").and_then(Node::as_str) != Some("ServiceAccount");
+    if !is_binding {
+        return Ok(namespaces);
     }
-    let subjects = node.get("subjects").map(Node::items).unwrap_or_default();
-    let accounts = subjects
-        .iter()
-        .filter(|s| s.get("kind").and_then(Node::as_str) == Some("ServiceAccount"));
-    accounts
-        .filter_map(|s| Some(s.get("namespace")?.as_str()?.to_owned()))
-        .collect()
+    for subject in node.get("subjects").map(Node::items).unwrap_or_default() {
+        let Some(namespace) = subject.get("namespace").filter(|_| !is_cluster_wide(subject)) else {
+            continue;
+        };
+        let text = namespace
+            .as_str()
+            .filter(|_| matches!(namespace.tag, Tag::Str | Tag::None));
+        let text = text.ok_or("the namespace of a subject is blank: remove the field or give it a name")?;
+        namespaces.insert(text.to_owned());
+    }
+    Ok(namespaces)
 }
 
 /// Whether two resources went through the same prefixes and suffixes, as far as both have any.

@@ -66,11 +66,49 @@ fn prepare<'t>(text: &'t str, file: &str) -> Result<Cow<'t, str>, ReadError> {
         });
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some((at, c)) = text.char_indices().find(|(_, c)| !is_allowed(*c)) {
+        let before = &text[..at];
+        let line = u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX);
+        let column = before.rsplit('\n').next().map_or(0, |row| row.chars().count()) + 1;
+        let message = format!("control characters are not allowed: U+{:04X}", u32::from(c));
+        let column = u32::try_from(column).unwrap_or(u32::MAX);
+        return Err(ReadError {
+            file: file.into(),
+            line,
+            column,
+            message,
+        });
+    }
     Ok(if text.contains('\u{85}') {
         Cow::Owned(text.replace('\u{85}', "\n"))
     } else {
         Cow::Borrowed(text)
     })
+}
+
+/// Whether a YAML text may hold a character as it is.
+pub fn is_allowed(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// The first escape of a double-quoted text that go-yaml refuses and the parser accepts: `\/`, and the
+/// halves of a surrogate pair.
+fn bad_escape(source: &str) -> Option<&str> {
+    let mut rest = source;
+    while let Some(at) = rest.find('\\') {
+        rest = &rest[at..];
+        let mut after = rest[1..].chars();
+        let code = match after.next()? {
+            '/' => return rest.get(..2),
+            'u' => rest.get(2..6).and_then(|hex| u32::from_str_radix(hex, 16).ok()),
+            _ => None,
+        };
+        if code.is_some_and(|code| (0xd800..=0xdfff).contains(&code)) {
+            return rest.get(..6);
+        }
+        rest = after.as_str();
+    }
+    None
 }
 
 /// A collection that is not closed yet.
@@ -88,6 +126,9 @@ struct Anchored {
 
 struct Reader<'t> {
     parser: Parser<'t, granit_parser::StrInput<'t>>,
+    text: &'t str,
+    /// Whether an escape may be one that go-yaml refuses.
+    has_escapes: bool,
     file: &'t str,
     source: u32,
     open: Vec<Open>,
@@ -105,6 +146,8 @@ impl<'t> Reader<'t> {
         };
         Self {
             parser: Parser::new_from_str_with_options(text, options),
+            text,
+            has_escapes: ["\\/", "\\ud", "\\uD"].iter().any(|escape| text.contains(escape)),
             file,
             source,
             open: Vec::new(),
@@ -142,6 +185,15 @@ impl<'t> Reader<'t> {
         let place = self.place(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                if self.has_escapes && style == ScalarStyle::DoubleQuoted {
+                    let source = span
+                        .byte_range()
+                        .and_then(|range| self.text.get(range))
+                        .unwrap_or_default();
+                    if let Some(escape) = bad_escape(source) {
+                        return Err(self.error(place, format!("found unknown escape {escape}")));
+                    }
+                }
                 let tag = tag.map(|tag| spelling(&tag));
                 let node = scalar(text.into_owned(), style, tag.as_deref(), place, span.is_empty());
                 self.complete(node, anchor)
@@ -348,6 +400,23 @@ mod tests {
             read_first("{a: 1}\n{b: 2}\n", "t", 0).unwrap().is_some(),
             "the rest is not read"
         );
+    }
+
+    #[test]
+    fn what_go_yaml_refuses_is_refused() {
+        let rows = [
+            r#"a: "\/""#,
+            r#"{"a": "\ud83d\ude00"}"#,
+            "a: \u{7f}",
+            "a: 'x\u{1}'",
+            "\u{fffe}",
+        ];
+        for text in rows {
+            assert!(read(text, "t").is_err(), "{text}");
+        }
+        for text in [r#"a: "\\/""#, r#"a: "\u00e9""#, "a: '\\/'", "a: x\u{85}b"] {
+            assert!(read(text, "t").is_ok(), "{text}");
+        }
     }
 
     #[test]

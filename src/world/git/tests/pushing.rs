@@ -233,7 +233,7 @@ fn push_until_it_lands(git: &Git, change: &Edit) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
     fn after_a_push_the_difference_is_the_edit(

@@ -2,12 +2,15 @@
 
 use std::os::unix::fs::symlink;
 use std::sync::Barrier;
+use std::time::Duration;
 
 use kustomize::{Files as _, Kind};
+use tokio_util::sync::CancellationToken;
 
 use super::remote::Remote;
 use super::{ample, open, options};
-use crate::world::git::{Git, GitError};
+use crate::source::Tree as _;
+use crate::world::git::{Bounds, Git, GitError};
 
 #[test]
 fn a_poll_speaks_up_only_when_the_branch_moved() {
@@ -115,6 +118,8 @@ fn a_snapshot_reads_what_the_commit_holds() {
     );
     assert_ne!(first.tree_id("environments"), second.tree_id("environments"));
     assert_eq!(first.tree_id("nowhere"), None);
+    assert_eq!(first.tree().list("environments"), ["prod", "staging"]);
+    assert!(first.tree().list("README.md").is_empty());
 }
 
 #[test]
@@ -179,12 +184,15 @@ fn a_submodule_is_an_error_that_names_it() {
     }
 }
 
+type Damage = fn(&std::path::Path);
+
 #[test]
 fn a_damaged_cache_is_replaced() {
     let remote = Remote::new();
-    let cases: [(&str, fn(&std::path::Path)); 4] = [
+    let cases: [(&str, Damage); 4] = [
         ("no objects", |clone| {
-            std::fs::remove_dir_all(clone.join("objects/pack")).unwrap()
+            std::fs::remove_dir_all(clone.join("objects")).unwrap();
+            std::fs::create_dir(clone.join("objects")).unwrap();
         }),
         ("no HEAD", |clone| {
             std::fs::remove_file(clone.join("HEAD")).unwrap()
@@ -192,13 +200,7 @@ fn a_damaged_cache_is_replaced() {
         ("broken configuration", |clone| {
             std::fs::write(clone.join("config"), "[core\nx").unwrap()
         }),
-        ("empty packs", |clone| {
-            for entry in std::fs::read_dir(clone.join("objects/pack")).unwrap() {
-                let path = entry.unwrap().path();
-                std::fs::remove_file(&path).unwrap();
-                std::fs::write(path, "").unwrap();
-            }
-        }),
+        ("empty objects", |clone| empty_all(&clone.join("objects"))),
     ];
     for (name, damage) in cases {
         let cache = remote.scratch(name);
@@ -213,6 +215,48 @@ fn a_damaged_cache_is_replaced() {
     }
 }
 
+/// Leaves every file of a directory in place, without content.
+fn empty_all(dir: &std::path::Path) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            empty_all(&path);
+        } else {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+    }
+}
+
+#[test]
+fn months_of_fetches_leave_no_heap_of_packs() {
+    let remote = Remote::new();
+    // Enough objects that the first pack stays one.
+    let files: Vec<(String, String)> = (0..120)
+        .map(|n| (format!("apps/{n}.yaml"), format!("n: {n}\n")))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    remote.commit(&files, "Many");
+    let git = open(&remote.url(), &remote.cache());
+    git.fetch(&ample()).unwrap();
+    for round in 0..12 {
+        let text = format!("Round {round}.\n");
+        let revision = remote.commit(&[("README.md", &text)], "Round");
+        let fetched = git.fetch(&ample()).unwrap();
+        assert_eq!(fetched.revision, revision);
+        let snapshot = git.snapshot(&revision).unwrap();
+        assert_eq!(
+            snapshot.files().read("README.md").unwrap().as_ref(),
+            text.as_bytes()
+        );
+    }
+    let packs = std::fs::read_dir(clone_in(&remote.cache()).join("objects/pack")).unwrap();
+    assert_eq!(packs.count(), 2, "one pack with its index");
+}
+
 #[test]
 fn a_lock_that_a_killed_process_left_does_not_stop_anybody() {
     let remote = Remote::new();
@@ -222,6 +266,25 @@ fn a_lock_that_a_killed_process_left_does_not_stop_anybody() {
     std::fs::write(lock, "").unwrap();
     let revision = remote.commit(&[("README.md", "Two.\n")], "Second");
     assert_eq!(git.fetch(&ample()).unwrap().revision, revision);
+}
+
+#[test]
+fn a_cache_that_another_process_holds_is_waited_for_but_not_for_ever() {
+    let remote = Remote::new();
+    let git = open(&remote.url(), &remote.cache());
+    let lock = std::fs::File::create(clone_in(&remote.cache()).with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let bounds = Bounds::new(Duration::from_millis(100), CancellationToken::new());
+    let error = git.fetch(&bounds).unwrap_err();
+    assert!(
+        matches!(error, GitError::Busy { .. }) && error.retryable(),
+        "{error:?}"
+    );
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| git.fetch(&ample()));
+        drop(lock);
+        assert!(waiting.join().unwrap().is_ok());
+    });
 }
 
 #[test]
@@ -300,6 +363,7 @@ fn a_working_copy_shows_uncommitted_changes_and_its_configuration() {
         copy.origin
     );
     let files = copy.files().unwrap();
+    assert_eq!(files.list(""), ["README.md", "apps", "environments"]);
     assert_eq!(files.read("README.md").unwrap().as_ref(), b"Not committed.\n");
     assert_eq!(files.kind("apps"), Some(Kind::Dir));
     assert!(
@@ -310,6 +374,12 @@ fn a_working_copy_shows_uncommitted_changes_and_its_configuration() {
             .contains("leads out")
     );
 
+    let committed = copy.snapshot(copy.head.as_ref().unwrap()).unwrap();
+    assert_eq!(
+        committed.files().read("README.md").unwrap().as_ref(),
+        b"An example.\n"
+    );
+
     let nowhere = tempfile::tempdir().unwrap();
     assert!(matches!(
         Git::discover(nowhere.path()),
@@ -318,11 +388,54 @@ fn a_working_copy_shows_uncommitted_changes_and_its_configuration() {
 }
 
 fn clone_in(cache: &std::path::Path) -> std::path::PathBuf {
-    let entries = std::fs::read_dir(cache)
+    let mut entries = std::fs::read_dir(cache)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     entries
-        .filter(|path| path.extension().is_some_and(|extension| extension == "git"))
-        .next()
+        .find(|path| path.extension().is_some_and(|extension| extension == "git"))
         .unwrap()
+}
+
+#[test]
+fn a_repository_of_sha_256_objects_is_refused_clearly() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = super::remote::hermetic(std::process::Command::new("git"));
+        assert!(
+            command
+                .current_dir(dir.path())
+                .args(arguments)
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    run(&["init", "--quiet", "--object-format=sha256", "-b", "main"]);
+    run(&["commit", "--quiet", "--allow-empty", "-m", "Begin"]);
+    let git = open(dir.path().to_str().unwrap(), &dir.path().join("cache"));
+    for error in [git.poll(&ample()).unwrap_err(), git.fetch(&ample()).unwrap_err()] {
+        assert!(
+            error.to_string().contains("SHA-256") && !error.retryable(),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn one_branch_serves_many_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let remote = Remote::new();
+    let git = open(&remote.url(), &remote.cache());
+    shared(&git);
+    let snapshot = git.snapshot(&git.fetch(&ample()).unwrap().revision).unwrap();
+    shared(&snapshot);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                assert_eq!(git.poll(&ample()).unwrap(), None);
+                git.fetch(&ample()).unwrap();
+                assert!(snapshot.files().read("README.md").is_ok());
+            });
+        }
+    });
 }

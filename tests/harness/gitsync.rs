@@ -1,0 +1,135 @@
+//! gitsync itself: the built binary, run to its end or as a daemon, with an environment that holds nothing of the machine's.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::git::hermetic;
+use super::output::Output;
+use super::process::{Process, guarded};
+use super::state::StateDirectory;
+
+/// How long a command that is not a daemon may take; more than the longest wait of the example's configuration.
+const DEADLINE: Duration = Duration::from_secs(400);
+
+/// How long a daemon may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// The binary, with a home directory of its own and what was added to its environment.
+#[derive(Debug)]
+pub struct Gitsync {
+    home: StateDirectory,
+    environment: Vec<(OsString, OsString)>,
+    daemons: AtomicU32,
+}
+
+/// A running daemon; it is killed at drop, and its last lines are shown when the test has failed.
+#[must_use = "the daemon is killed when this value is dropped"]
+#[derive(Debug)]
+pub struct Daemon {
+    process: Process,
+}
+
+// === impl Gitsync ===
+
+impl Gitsync {
+    /// The binary with an empty home directory and no way to a cluster.
+    pub fn new() -> Self {
+        Self {
+            home: StateDirectory::create("home"),
+            environment: Vec::new(),
+            daemons: AtomicU32::new(0),
+        }
+    }
+
+    /// Adds a variable to its environment.
+    #[must_use = "the variable is added to the value that is returned"]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Its home directory, which is also where it runs.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Runs a command to its end, in its home directory.
+    #[track_caller]
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.run_in(self.home(), args)
+    }
+
+    /// Runs a command to its end, in another directory such as a clone.
+    #[track_caller]
+    pub fn run_in(&self, directory: &Path, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+        self.prepare(&mut command);
+        command.current_dir(directory).args(args);
+        Output::of(command, DEADLINE)
+    }
+
+    /// Starts a daemon; everything that it writes goes to one log.
+    pub fn daemon(&self, args: &[&str]) -> Daemon {
+        let number = self.daemons.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = format!("gitsync-{number}");
+        let log = self.home.log(&name);
+        let mut command = guarded(env!("CARGO_BIN_EXE_gitsync"), &log);
+        self.prepare(&mut command);
+        command.current_dir(self.home()).args(args);
+        Daemon {
+            process: Process::start(&name, &log, command),
+        }
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        hermetic(command);
+        command
+            .env("HOME", self.home())
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+    }
+}
+
+// === impl Daemon ===
+
+impl Daemon {
+    /// All that it has written.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Its exit code, if it has ended.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.process.exit_code()
+    }
+
+    /// Kills it, as `kill -9` does, and waits for its end.
+    pub fn kill(mut self) {
+        self.process.kill();
+    }
+
+    /// Asks it to end, as an orchestrator does (SIGTERM), and returns its exit code.
+    #[track_caller]
+    pub fn terminate(mut self) -> i32 {
+        self.process.terminate(GRACE)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tell(&self.process.tail(60));
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the test runner shows it with the test that failed"
+)]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
