@@ -238,7 +238,8 @@ impl Judge<'_> {
         let largest = matches!(rule.threshold.method, Method::Max | Method::P(_));
         let below = matches!(rule.threshold.operator, Operator::Less | Operator::LessOrEqual);
         if holds && largest && below && failed > 0 && TIMED.contains(&rule.selection.metric) {
-            let reason = format!("{failed} of {all} requests failed, which is slower than any bound");
+            let reason =
+                format!("{failed} of {all} requests failed or were cut off, which is slower than any bound");
             return (LoadOutcome::Fail, Some(reason));
         }
         if holds {
@@ -402,7 +403,11 @@ impl Samples {
     #[must_use]
     pub fn commonest_error(&self, plan: &Plan) -> Option<String> {
         let mut kinds: Vec<(String, u64)> = Vec::new();
-        for (key, series) in self.requests.iter().filter(|(key, _)| key.failed() && !key.hop) {
+        for (key, series) in self
+            .requests
+            .iter()
+            .filter(|(key, _)| (key.failed() || key.cut()) && !key.hop)
+        {
             let text = match key.error {
                 Some(error) => error.text().to_owned(),
                 None => format!("answered with status {}", key.status),

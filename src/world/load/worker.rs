@@ -188,6 +188,8 @@ struct Working {
     scenario: usize,
     /// The request under way: its index in the plan, and when it was begun.
     under_way: Option<(usize, Instant)>,
+    /// Whether an iteration may go on for a while after the end.
+    graced: bool,
 }
 
 /// Where the right to start an iteration comes from.
@@ -249,6 +251,7 @@ impl Worker {
             user: User::new(Arc::clone(&self.shared.target), address),
             scenario,
             under_way: None,
+            graced: !self.shared.plan.scenarios[scenario].graceful_stop.is_zero(),
         }
     }
 
@@ -324,6 +327,7 @@ impl Working {
                 () = &mut stopped => return,
             }
             let mut cut = pin!(sleep_until(origin + end + grace));
+            self.graced = !grace.is_zero();
             self.live().vus.fetch_add(1, Relaxed);
             while Instant::now() < origin + end && self.take(&mut budget) {
                 if !self.iteration(None, cut.as_mut(), stopped.as_mut()).await {
@@ -395,10 +399,16 @@ impl Working {
         }
     }
 
-    /// Records the request that was under way when the check ended.
+    /// Records the request that was under way when the check ended. One that was not answered in the time of grace
+    /// either has failed; without such a time it says only that it took this long at least.
     fn interrupt(&mut self) {
         if let Some((index, begin)) = self.under_way.take() {
-            let answer = self.user.cut_off(ErrorKind::Interrupted);
+            let error = if self.graced {
+                ErrorKind::Timeout
+            } else {
+                ErrorKind::Interrupted
+            };
+            let answer = self.user.cut_off(error);
             self.worker.record(self.scenario, index, begin, &answer, false);
         }
     }
