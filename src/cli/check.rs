@@ -228,7 +228,9 @@ async fn service_origin(
     plan: &Plan,
     service: &ServiceRef,
 ) -> Result<Result<String, Stop>, Failure> {
-    let checkout = context.checkout().await?;
+    let with_hint =
+        |failure: Failure| failure.hint("gitsync check --url URL needs neither a repository nor a cluster");
+    let checkout = context.checkout().await.map_err(with_hint)?;
     let environment = match environment(checkout.config(), args.env.as_deref(), &subject.name) {
         Ok(environment) => environment,
         Err(stop) => return Ok(Err(stop)),
@@ -262,8 +264,11 @@ async fn service_origin(
     {
         Ok(resolved) => Ok(Ok(resolved.base_url)),
         Err(error) => {
-            let interrupted = context.cancel.is_cancelled();
-            let code = if interrupted { INTERRUPTED } else { NOT_READY };
+            let code = match error.may_pass() {
+                _ if context.cancel.is_cancelled() => INTERRUPTED,
+                true => NOT_READY,
+                false => WRONG_CONFIGURATION,
+            };
             Ok(Err(Stop {
                 code,
                 text: chain(&error),

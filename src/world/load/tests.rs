@@ -329,14 +329,29 @@ async fn dead_targets_are_stopped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_at_the_end_counts_as_slow() {
     let server = Server::start(|_| Reply::Stall("")).await;
-    let text = "vus: 3\nduration: 1s\ngracefulStop: 0s\nthresholds: {http_req_duration: ['p(90)<600000']}";
-    let (plan, samples) = run_at(&server, text).await;
-    assert_eq!(statuses(&samples), [(0, Some(ErrorKind::Interrupted), 3)]);
-    assert_eq!(
-        (samples.iterations[0].complete, samples.iterations[0].interrupted),
-        (0, 3)
-    );
-    assert_eq!(judge(&plan, &samples, 1).outcome, LoadOutcome::Fail);
+    for (grace, error, failed) in [
+        ("0s", ErrorKind::Interrupted, None),
+        ("100ms", ErrorKind::Timeout, Some((3, 3))),
+    ] {
+        let text = format!(
+            "vus: 3\nduration: 1s\ngracefulStop: {grace}\nthresholds: {{http_req_duration: ['p(90)<600000']}}"
+        );
+        let (plan, samples) = run_at(&server, &text).await;
+        assert_eq!(statuses(&samples), [(0, Some(error), 3)], "{grace}");
+        assert_eq!(
+            (samples.iterations[0].complete, samples.iterations[0].interrupted),
+            (0, 3),
+            "{grace}"
+        );
+        assert_eq!(samples.part(&plan, &plan.rules[1].selection), failed, "{grace}");
+        let verdict = judge(&plan, &samples, 1);
+        assert_eq!(
+            verdict.thresholds[0].outcome,
+            LoadOutcome::Fail,
+            "{grace}: {verdict:?}"
+        );
+        assert_eq!(verdict.outcome, LoadOutcome::Fail, "{grace}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
