@@ -404,7 +404,11 @@ mod tests {
             ("staging", "prod")
         );
         assert_eq!(config.promotions_from(&promotion.from).count(), 1);
-        let order: Vec<&str> = config.in_order().iter().map(|environment| environment.name.as_str()).collect();
+        let order: Vec<&str> = config
+            .in_order()
+            .iter()
+            .map(|environment| environment.name.as_str())
+            .collect();
         assert_eq!(order, ["staging", "prod"]);
     }
 

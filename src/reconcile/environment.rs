@@ -16,7 +16,7 @@ use crate::apply::prune::{self, Verdict as PruneVerdict};
 use crate::apply::waves;
 use crate::config::repository::{Environment, Promotion};
 use crate::desired::Desired;
-use crate::desired::tree::render;
+use crate::desired::tree::{Rendered, render};
 use crate::diff::Change;
 use crate::diff::fields;
 use crate::live::Inventory;
@@ -53,6 +53,7 @@ pub struct Reconciler {
     changed: Arc<Notify>,
     heals: u32,
     due: Option<DueAnswer>,
+    rendered: Option<Rendered>,
 }
 
 /// Whether a promotion is due, as it was found out for one commit and one key.
@@ -139,6 +140,7 @@ impl Reconciler {
             changed: Arc::new(Notify::new()),
             heals: 0,
             due: None,
+            rendered: None,
         }
     }
 
@@ -220,7 +222,7 @@ impl Reconciler {
 
     /// What git asks for; when HEAD is wrong, what it asked for when it was last synced, and what is wrong.
     async fn desired(
-        &self,
+        &mut self,
         head: &Head,
         environment: &Environment,
         record: &Record,
@@ -242,8 +244,9 @@ impl Reconciler {
         }
     }
 
+    /// Renders an environment; a tree that did not change is not rendered again.
     async fn render(
-        &self,
+        &mut self,
         head: &Head,
         environment: &Environment,
     ) -> Result<Result<Desired, Problems>, PassError> {
@@ -255,7 +258,27 @@ impl Reconciler {
             Some(revision) => Some(self.shared.remote.snapshot(&revision).await?),
             None => None,
         };
-        Ok(render(environment, &head.snapshot, proved.as_ref()))
+        let known = self
+            .rendered
+            .as_ref()
+            .and_then(|known| known.reuse(environment, &head.snapshot, proved.as_ref()));
+        if let Some(desired) = known {
+            return Ok(Ok(desired));
+        }
+        let (snapshot, environment) = (head.snapshot.clone(), environment.clone());
+        // Rendering keeps a core busy; the other environments go on meanwhile.
+        let work = move || {
+            let desired = render(&environment, &snapshot, proved.as_ref())?;
+            let kept = Rendered::keep(desired.clone(), &environment, &snapshot, proved.as_ref());
+            Ok((desired, kept))
+        };
+        let rendered = tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| GitError::Cancelled)?;
+        Ok(rendered.map(|(desired, kept)| {
+            self.rendered = kept;
+            desired
+        }))
     }
 
     async fn health(
