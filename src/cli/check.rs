@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Output;
 use super::context::Context;
-use super::failure::{Answer, Failure};
+use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
 use crate::config::document;
 use crate::config::duration::Duration;
@@ -484,16 +484,21 @@ impl Stop {
     }
 
     fn load(error: &LoadError) -> Self {
-        let code = match error {
-            LoadError::Target(TargetError::Interrupted { .. }) => INTERRUPTED,
-            LoadError::Target(TargetError::Malformed { .. }) => WRONG_CONFIGURATION,
-            LoadError::Target(_) => NOT_READY,
-            LoadError::Start(_) | LoadError::Broken => 70,
+        let (code, hints) = match error {
+            LoadError::Target(target) => {
+                let code = match target {
+                    TargetError::Interrupted { .. } => INTERRUPTED,
+                    TargetError::Malformed { .. } => WRONG_CONFIGURATION,
+                    _ => NOT_READY,
+                };
+                (code, vec![target.hint().to_owned()])
+            }
+            LoadError::Start(_) | LoadError::Broken => (Kind::Bug.code(), Vec::new()),
         };
         Self {
             code,
             text: chain(error),
-            hints: Vec::new(),
+            hints,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::config::load_check::LoadCheckSpec;
 use crate::config::load_check::plan::Base;
 use crate::verify::exchange::ErrorKind;
 
-/// What a server does with a request for a path.
+/// What a server does with a request for a path; other methods than GET have theirs before it: `POST /path`.
 type Behaviour = fn(&str) -> Reply;
 
 enum Reply {
@@ -76,7 +76,13 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, seen: Arc<AtomicU64>
         }
         seen.fetch_add(1, SeqCst);
         let text = String::from_utf8(std::mem::take(&mut buffer)).unwrap();
-        let path = text.split(' ').nth(1).unwrap().to_owned();
+        let mut words = text.split(' ');
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        let path = if method == "GET" {
+            path.to_owned()
+        } else {
+            format!("{method} {path}")
+        };
         match behaviour(&path) {
             Reply::Answer(status, body) => {
                 let head = format!(
@@ -324,6 +330,22 @@ async fn dead_targets_are_stopped() {
     for url in ["http://undefined:5000/", "http://:5000/", ""] {
         assert!(LoadCheckSpec::for_url(url).compile().is_err(), "{url}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_readiness_only_looks() {
+    // Asked by POST, this server would never be ready.
+    let server =
+        Server::start(|path| Reply::Answer(if path.starts_with("POST") { 503 } else { 405 }, "")).await;
+    let text = "iterations: 3\nhttp: [{method: POST, path: /orders, body: ''}]";
+    let checked = run_plan(mk_plan(&server.url(), text)).await.unwrap();
+    assert_eq!(statuses(&checked.samples), [(503, None, 3)]);
+    assert_eq!(
+        checked.verdict.outcome,
+        LoadOutcome::Fail,
+        "{:?}",
+        checked.verdict
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
