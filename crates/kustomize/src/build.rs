@@ -45,7 +45,7 @@ impl Default for Options {
             load_restrictor: LoadRestrictor::default(),
             version: crate::REFERENCE_VERSION.to_owned(),
             max_objects: 1_000_000,
-            max_layers: 200,
+            max_layers: 64,
         }
     }
 }

@@ -117,7 +117,7 @@ impl Merger<'_> {
         object: Option<Node>,
         patch: Patch,
     ) -> Result<Option<Merged>, String> {
-        const DEEPEST: usize = 600;
+        const DEEPEST: usize = 300;
         if self.depth > DEEPEST {
             return Err(format!("nested deeper than {DEEPEST} levels"));
         }

@@ -140,5 +140,28 @@ fn hostile_trees_end_in_an_error() {
         .map(|(path, text)| (path.as_str(), text.as_str()))
         .collect();
     let found = shown(&layers);
-    assert!(found[0].contains("more than 200 layers"), "{}", found[0]);
+    assert!(found[0].contains("more than 64 layers"), "{}", found[0]);
+}
+
+#[test]
+fn the_deepest_object_that_is_read_can_be_patched_and_printed() {
+    let nested = |leaf: &str| format!("{}{leaf}{}", "{a: [".repeat(120), "]}".repeat(120));
+    let object = format!(
+        "apiVersion: v1\nkind: A\nmetadata: {{name: a}}\nx: {}\n",
+        nested("1")
+    );
+    let patch = format!(
+        "apiVersion: v1\nkind: A\nmetadata: {{name: a}}\nx: {}\n",
+        "{b: ".repeat(230) + "2" + &"}".repeat(230)
+    );
+    let kustomization = "resources: [a.yaml]\ncommonLabels: {l: x}\nimages: [{name: nginx, newTag: t}]\npatches: [{path: p.yaml}]\n";
+    let files: MemoryFiles = [
+        ("kustomization.yaml", kustomization),
+        ("a.yaml", &object),
+        ("p.yaml", &patch),
+    ]
+    .into_iter()
+    .collect();
+    let built = build(&files, "", &Options::default()).unwrap();
+    assert!(built.to_yaml().lines().count() > 200);
 }

@@ -13,7 +13,7 @@ use crate::node::{Data, Node, Place, Style, Tag};
 /// Texts longer than this many bytes are refused.
 pub const MAX_BYTES: usize = 128 << 20;
 /// Collections nested deeper than this are refused.
-pub const MAX_DEPTH: usize = 500;
+pub const MAX_DEPTH: usize = 250;
 /// A document may not gain more than this many nodes from its aliases.
 pub const MAX_ALIASED: usize = 500_000;
 
