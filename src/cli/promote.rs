@@ -1,5 +1,7 @@
 //! `gitsync promote`: verification and promotion by hand.
 
+use jiff::Timestamp;
+
 use super::context::{Context, head_failure};
 use super::failure::{Answer, Failure};
 use super::sync::pass_failure;
@@ -19,6 +21,7 @@ pub struct PromoteArgs {
 }
 
 /// Syncs the promotion's first environment, waits for it, runs the gates unless they passed already, and promotes.
+/// Gates that failed before are run again.
 ///
 /// # Errors
 ///
@@ -41,6 +44,7 @@ pub async fn promote(ui: &mut Ui, context: &Context, args: &PromoteArgs) -> Resu
         Options {
             promotes: true,
             confirm_prune: false,
+            retry_failed_before: Some(Timestamp::now()),
         },
     );
     let changed = reconciler.changed();

@@ -53,6 +53,7 @@ pub async fn sync(ui: &mut Ui, context: &Context, args: &SyncArgs) -> Result<Ans
         Options {
             promotes: false,
             confirm_prune: args.confirm_prune,
+            retry_failed_before: None,
         },
     );
     let changed = reconciler.changed();

@@ -61,6 +61,7 @@ async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
     let options = Options {
         promotes: true,
         confirm_prune: false,
+        retry_failed_before: None,
     };
     let mut reconciler = Reconciler::new(shared, name.clone(), options);
     let changed = reconciler.changed();

@@ -72,6 +72,8 @@ pub struct Options {
     pub promotes: bool,
     /// Whether kinds that need a confirmation are pruned.
     pub confirm_prune: bool,
+    /// Verifications that failed before this time are run again; a person asked for it.
+    pub retry_failed_before: Option<Timestamp>,
 }
 
 /// What a pass came to.
@@ -317,7 +319,14 @@ impl Reconciler {
             .collect();
         let mut candidates = Vec::new();
         for (promotion, gates) in &promotions {
-            let last = record.verifications.get(&promotion.name);
+            let asked_again = |last: &&Verification| {
+                let before = self.options.retry_failed_before;
+                last.verdict == Verdict::Failed && before.is_some_and(|before| last.finished < before)
+            };
+            let last = record
+                .verifications
+                .get(&promotion.name)
+                .filter(|last| !asked_again(last));
             let due = self.due(view, promotion, gates, record, last).await?;
             let rested = |last: &Verification| {
                 Timestamp::now().duration_since(last.finished).unsigned_abs() >= VOID_PAUSE
