@@ -8,7 +8,6 @@
 //!
 //! `KUSTOMIZE_CASES` is the number of kustomizations (200).
 
-
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;

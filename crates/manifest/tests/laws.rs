@@ -1,6 +1,5 @@
 //! Laws of the reader and the emitter.
 
-
 use manifest::yaml;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
