@@ -10,7 +10,8 @@ use crate::desired::Desired;
 use crate::desired::tree::render;
 use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
-use crate::reconcile::feed::{Head, HeadError, fetch_head};
+use crate::reconcile::Shared;
+use crate::reconcile::feed::{Feed, Head, HeadError, Poller, fetch_head};
 use crate::source::Snapshot;
 use crate::world::cluster::connect::{ConnectError, connect};
 use crate::world::cluster::{Cluster, ClusterError};
@@ -169,6 +170,20 @@ impl Context {
             head,
             from: Origin::WorkingCopy(copy),
         })
+    }
+
+    /// What reconcilers share, and the poller that feeds them.
+    #[must_use]
+    pub fn shared(&self, remote: Remote) -> (Shared, Poller) {
+        let (feed, poller) = Feed::new(remote.clone());
+        let shared = Shared {
+            remote,
+            feed,
+            kubeconfig: self.args.kubeconfig.clone(),
+            identity: self.identity().into(),
+            cancel: self.cancel.clone(),
+        };
+        (shared, poller)
     }
 
     /// A client for an environment.

@@ -8,9 +8,8 @@ use super::sync::pass_failure;
 use super::ui::Ui;
 use crate::config::repository::{Config, Promotion};
 use crate::promote::decide::Step;
-use crate::reconcile::Shared;
 use crate::reconcile::environment::{Options, Reconciler};
-use crate::reconcile::feed::{Feed, fetch_head};
+use crate::reconcile::feed::fetch_head;
 
 /// Arguments of `gitsync promote`.
 #[derive(Debug, clap::Args)]
@@ -30,14 +29,7 @@ pub async fn promote(ui: &mut Ui, context: &Context, args: &PromoteArgs) -> Resu
     let remote = context.remote()?;
     let head = fetch_head(&remote).await.map_err(head_failure)?;
     let promotion = choose(&head.config, args.promotion.as_deref())?.clone();
-    let (feed, _poller) = Feed::new(remote.clone());
-    let shared = Shared {
-        remote: remote.clone(),
-        feed,
-        kubeconfig: context.args.kubeconfig.clone(),
-        identity: context.identity().into(),
-        cancel: context.cancel.clone(),
-    };
+    let (shared, _poller) = context.shared(remote);
     let mut reconciler = Reconciler::new(
         shared,
         promotion.from.clone(),

@@ -7,7 +7,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::environment::{Options, PassError, Reconciler, problems_of, summary};
+use super::environment::error::{PassError, problems_of, summary};
+use super::environment::{Options, Reconciler};
 use super::feed::Poller;
 use crate::model::EnvName;
 use crate::promote::decide::Step;
