@@ -171,8 +171,8 @@ mod tests {
     fn a_name_is_an_entrys_a_renamed_images_or_a_containers() {
         let plain = [mk_entry("team/web", None)];
         let renamed = [mk_entry("placeholder", Some("team/web"))];
-        let cases: [(&str, &str, &[ImageEntry], &str, Option<&str>); 6] = [
-            ("an entry", "team/web=team/web:v2", &plain, "team/web", None),
+        for (case, wish, entries, name, new_name) in [
+            ("an entry", "team/web=team/web:v2", &plain[..], "team/web", None),
             ("a container", "web=team/web:v2", &plain, "team/web", None),
             (
                 "a container without an entry",
@@ -202,8 +202,7 @@ mod tests {
                 "placeholder",
                 Some("team/web"),
             ),
-        ];
-        for (case, wish, entries, name, new_name) in cases {
+        ] {
             assert_eq!(
                 resolved(wish, entries).unwrap(),
                 (name.to_owned(), new_name.map(str::to_owned)),
