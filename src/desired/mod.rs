@@ -20,6 +20,8 @@ use crate::verify::backends::container_images;
 pub struct Desired {
     /// The commit whose overlay was rendered.
     pub revision: Revision,
+    /// The commit that the shared files were read from.
+    pub shared: Revision,
     /// The objects, in the order of the renderer.
     pub objects: Arc<Vec<Manifest>>,
     /// The hash of all objects: equal exactly when they are.
@@ -50,6 +52,7 @@ pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) 
     }
     Ok(Desired {
         revision: revision.clone(),
+        shared: revision.clone(),
         hash: hash(&objects),
         objects: objects.into(),
         files: built.files_read.into(),

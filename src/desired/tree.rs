@@ -34,7 +34,12 @@ pub fn render(
         return build(head.files(), environment, head.revision());
     };
     let layered = Layered::new(&environment.dir, head.files(), proved.files());
-    build(&layered, environment, head.revision()).map_err(|mut problems| {
+    let built = build(&layered, environment, head.revision());
+    let pinned = built.map(|desired| Desired {
+        shared: proved.revision().clone(),
+        ..desired
+    });
+    pinned.map_err(|mut problems| {
         if build(head.files(), environment, head.revision()).is_ok() {
             let message = format!(
                 "the overlay needs shared files that revision {} does not have; it waits until a later revision is proved",
@@ -77,8 +82,11 @@ impl Rendered {
     ) -> Option<Desired> {
         let same =
             |(path, known): (&String, &String)| id(path, environment, head, proved).as_ref() == Some(known);
+        let shared = proved.unwrap_or(head).revision().clone();
+        let revision = head.revision().clone();
         self.ids.iter().all(same).then(|| Desired {
-            revision: head.revision().clone(),
+            revision,
+            shared,
             ..self.desired.clone()
         })
     }

@@ -112,6 +112,7 @@ impl Reconciler {
         cluster.apply(&desired.objects, &view.observation, &waves).await?;
         let synced = Synced {
             revision: desired.revision.clone(),
+            shared: desired.shared.clone(),
             objects: desired.hash.clone(),
             time: Timestamp::now(),
         };
