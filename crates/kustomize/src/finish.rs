@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use manifest::{Gvk, yaml};
 use serde_json::Value;
 
+use crate::args::SortOptions;
 use crate::build::Context;
 use crate::error::{BuildError, Result};
 use crate::fieldspec::{FieldSpec, ORDER_FIRST, ORDER_LAST, type_text};
 use crate::id::Id;
-use crate::kustomization::SortOptions;
 use crate::layer::Layer;
 use crate::read::problem;
 use crate::resource::ResMap;
@@ -129,11 +129,11 @@ fn fold(value: &mut Value) -> std::result::Result<(), String> {
         }
         Value::Array(items) => items.iter_mut().try_for_each(fold),
         Value::Object(map) => {
-            let odd = map.keys().any(|key| !matches!(folded(key), Ok(None)));
-            if odd {
-                for (key, value) in std::mem::take(map) {
-                    map.insert(folded(&key)?.unwrap_or(key), value);
-                }
+            // A key may not span lines.
+            if let Some(key) = map.keys().find(|key| !matches!(folded(key), Ok(None))) {
+                return Err(format!(
+                    "key {key:?} holds a character that YAML does not allow there"
+                ));
             }
             map.values_mut().try_for_each(fold)
         }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use manifest::Place;
 
+use crate::absorb::absorb;
+use crate::args::{GeneratorArgs, Located, Var};
 use crate::build::{Context, Loader};
 use crate::configuration;
 use crate::error::{BuildError, BuildErrors, Result};
@@ -11,13 +13,12 @@ use crate::fieldspec::Config;
 use crate::files::{Kind, join};
 use crate::generate::{self, Target, merged_options};
 use crate::id::Id;
-use crate::kustomization::{self, GeneratorArgs, Kustomization, Located, Var};
+use crate::kustomization::{self, Kustomization};
 use crate::origin::{self, Origin};
 use crate::plugin::{self, Plugin};
 use crate::read::{self, Source};
-use crate::resource::{Behavior, ResMap, Resource, texts};
-use crate::transform::{Step, Transformer};
-use crate::{generate::set_binary_data, generate::set_config_map_data, generate::set_secret_data};
+use crate::resource::{ResMap, Resource};
+use crate::transform::{Step, Transformer, steps};
 
 /// What a layer and those below it have made so far.
 #[derive(Default)]
@@ -120,10 +121,6 @@ impl<'c, 'f> Layer<'c, 'f> {
         .at(&self.path, line)
     }
 
-    fn located<T>(&self, item: &Located<T>, result: Result<()>) -> Result<()> {
-        self.place(item, result)
-    }
-
     /// Adds the place of an item of the kustomization to the errors that have none.
     fn place<T, V>(&self, item: &Located<T>, result: Result<V>) -> Result<V> {
         result.map_err(|errors| {
@@ -190,7 +187,7 @@ impl<'c, 'f> Layer<'c, 'f> {
         for item in paths {
             let below = origin.map(|origin| origin.append(&item.value));
             let result = self.accumulate_path(context, accumulated, &item.value, below.as_ref());
-            errors.take(self.located(item, result));
+            errors.take(self.place(item, result));
         }
         errors.into_result()?;
         if accumulated.resources.list().len() > context.options.max_objects {
@@ -357,7 +354,7 @@ impl<'c, 'f> Layer<'c, 'f> {
                             origin::set(&mut resource, &origin.append(self.file));
                         }
                         let added = configured.resources.append(&context.schema, resource);
-                        self.located(item, added.map_err(Into::into))?;
+                        self.place(item, added.map_err(Into::into))?;
                     }
                 }
                 // What is no object is a path.
@@ -392,7 +389,7 @@ impl<'c, 'f> Layer<'c, 'f> {
         accumulated: &mut Accumulated,
         origin: Option<&Origin>,
     ) -> Result<()> {
-        let mut steps = self.builtin_steps(context, &accumulated.config)?;
+        let mut steps = steps(context, self, &accumulated.config)?;
         for (plugin, from) in self.plugins(context, &self.kustomization.transformers, origin)? {
             let transformer = plugin.into_transformer()?;
             steps.push(Step {
@@ -431,11 +428,6 @@ impl<'c, 'f> Layer<'c, 'f> {
             accumulated.resources.drop_gone();
         }
         Ok(())
-    }
-
-    /// The steps of the kustomization's own fields, in the order in which they run.
-    fn builtin_steps(&self, context: &Context<'f>, config: &Arc<Config>) -> Result<Vec<Step>> {
-        crate::transform::steps(context, self, config)
     }
 
     fn run_validators(
@@ -499,7 +491,7 @@ impl<'c, 'f> Layer<'c, 'f> {
                 accumulated.resources.list_mut()[at].vars.push(var.name.clone());
             }
             let added = add_var(&mut accumulated.vars, var.name.clone(), var.clone());
-            self.located(item, added.map_err(Into::into))?;
+            self.place(item, added.map_err(Into::into))?;
         }
         Ok(())
     }
@@ -515,113 +507,4 @@ fn add_var(
     }
     vars.insert(name, var);
     Ok(())
-}
-
-/// Adds a generated resource, or merges it with the one that has its id.
-fn absorb(context: &Context<'_>, all: &mut ResMap, mut new: Resource) -> std::result::Result<(), String> {
-    let schema = &context.schema;
-    let id = new.id(schema);
-    let behavior = new.memory.behavior.unwrap_or_default();
-    let found = all.matching_any(schema, |other| id.same(other));
-    let at = match found.as_slice() {
-        [] if matches!(behavior, Behavior::Merge | Behavior::Replace) => {
-            return Err(format!("id {id} does not exist; cannot merge or replace"));
-        }
-        [] => return all.append(schema, new),
-        [at] => *at,
-        _ => return Err(format!("found multiple objects that could accept merge of {id}")),
-    };
-    let old = all.list()[at].clone();
-    match behavior {
-        Behavior::Replace => copy_metadata(&mut new, &old),
-        Behavior::Merge => {
-            let old_data = if new.api_version() == "v1" && new.kind() == "Secret" {
-                without_string_data(&old)?
-            } else {
-                old.clone()
-            };
-            copy_metadata(&mut new, &old);
-            merge_data(&mut new, &old_data, "data");
-            merge_data(&mut new, &old, "binaryData");
-            if let Some(from) = origin::of(&old) {
-                origin::set(&mut new, &from);
-            }
-        }
-        Behavior::Create | Behavior::Unspecified => {
-            let name = if behavior == Behavior::Create {
-                "create"
-            } else {
-                "unspecified"
-            };
-            return Err(format!(
-                "id {id} exists; can not use behavior: '{name}', behavior must be merge or replace"
-            ));
-        }
-    }
-    all.list_mut()[at] = new;
-    Ok(())
-}
-
-/// Labels, annotations, name, namespace and memory of the old object; its labels and annotations lose
-/// against those of the new one.
-fn copy_metadata(new: &mut Resource, old: &Resource) {
-    let mut labels = old.labels();
-    labels.extend(new.labels());
-    new.set_labels(&labels);
-    let mut annotations = old.annotations();
-    annotations.extend(new.annotations());
-    new.set_annotations(&annotations);
-    let wanted_hash = new.memory.needs_hash;
-    new.memory = old.memory.clone();
-    new.memory.needs_hash = wanted_hash && old.memory.needs_hash;
-    new.set_name(old.name());
-    new.set_namespace(old.namespace());
-    new.vars.clone_from(&old.vars);
-}
-
-fn merge_data(new: &mut Resource, old: &Resource, field: &str) {
-    let entries = |resource: &Resource| {
-        let nodes = resource
-            .node
-            .get(field)
-            .map(manifest::Node::entries)
-            .unwrap_or_default();
-        let mut values = texts(nodes);
-        for (key, value) in nodes.iter().filter(|(_, value)| value.is_null()) {
-            let _ = value;
-            values.insert(key.as_str().unwrap_or_default().to_owned(), String::new());
-        }
-        values
-    };
-    let mut values = entries(old);
-    values.extend(entries(new));
-    new.node.remove(field);
-    if field == "data" {
-        let bytes = values
-            .into_iter()
-            .map(|(key, value)| (key, value.into_bytes()))
-            .collect();
-        set_config_map_data(&mut new.node, &bytes);
-    } else {
-        set_binary_data(&mut new.node, &values);
-    }
-}
-
-/// A Secret with its `stringData` moved to `data`.
-fn without_string_data(secret: &Resource) -> std::result::Result<Resource, String> {
-    let mut secret = secret.clone();
-    if let Some(data) = secret.node.remove("stringData").filter(|data| !data.is_null()) {
-        if let Some((key, _)) = data.entries().iter().find(|(_, value)| value.as_str().is_none()) {
-            return Err(format!(
-                "stringData value for key {:?} must be a scalar",
-                key.as_str().unwrap_or_default()
-            ));
-        }
-        let values = texts(data.entries());
-        set_secret_data(
-            &mut secret.node,
-            values.iter().map(|(key, value)| (key.as_str(), value.as_bytes())),
-        );
-    }
-    Ok(secret)
 }

@@ -78,6 +78,8 @@
 //! of it. The merge schema and the scopes of builtin kinds are those that the reference has built in; the
 //! compact table in `data/schema.txt` is written by `tools/schema.py` from an API server's OpenAPI document.
 
+mod absorb;
+mod args;
 mod build;
 mod configuration;
 mod decode;

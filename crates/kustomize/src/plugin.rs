@@ -3,11 +3,12 @@
 use manifest::{Gvk, Node, Place, Tag};
 use serde_json::Value;
 
+use crate::args::GeneratorArgs;
 use crate::build::{Context, Loader};
 use crate::decode::{Decoder, Field, LENIENT, Object};
 use crate::error::{BuildError, Result};
 use crate::generate::{self, Target};
-use crate::kustomization::{self, GeneratorArgs};
+use crate::kustomization::{self};
 use crate::read::set_metadata;
 use crate::resource::Resource;
 use crate::transform::{
@@ -136,14 +137,9 @@ fn configure(
             let error = BuildError::new("helm charts are not inflated");
             return Err(error.hint("run `helm template` and commit its output").into());
         }
-        "AnnotationsTransformer" => Transformer::Annotations(Annotations {
-            annotations: d.string_map(&object, "annotations"),
-            fields: d.field_specs(&object, "fieldSpecs"),
-        }),
-        "LabelTransformer" => Transformer::Labels(Labels {
-            labels: d.string_map(&object, "labels"),
-            fields: d.field_specs(&object, "fieldSpecs"),
-        }),
+        "PatchTransformer" | "PatchStrategicMergeTransformer" | "PatchJson6902Transformer" => {
+            patching(d, root, kind, loader, &inline(loader, resource))?
+        }
         "PrefixTransformer" => Transformer::Rename(rename(d, &object, Affix::Prefix)?),
         "SuffixTransformer" => Transformer::Rename(rename(d, &object, Affix::Suffix)?),
         "PrefixSuffixTransformer" => Transformer::Both(
@@ -151,14 +147,6 @@ fn configure(
             Box::new(Transformer::Rename(rename(d, &object, Affix::Suffix)?)),
         ),
         "NamespaceTransformer" => Transformer::Namespace(namespace(d, &object)?),
-        "ImageTagTransformer" => {
-            let image = kustomization::image(d, &object.field("imageTag"));
-            Transformer::Images(Images::new(&image, d.field_specs(&object, "fieldSpecs")))
-        }
-        "ReplicaCountTransformer" => Transformer::Replicas(Replicas {
-            replica: kustomization::replica(d, &object.field("replica")),
-            fields: d.field_specs(&object, "fieldSpecs"),
-        }),
         "ReplacementTransformer" => {
             let items = d.list(&object, "replacements");
             let list: Vec<_> = items
@@ -167,36 +155,66 @@ fn configure(
                 .collect();
             Transformer::Replacements(replacements::Replacements::new(loader, &list)?)
         }
+        "ValueAddTransformer" => Transformer::ValueAdd(value_add::ValueAdd::new(d, &object, loader)?),
+        "HashTransformer" => Transformer::Hash,
+        _ => return setting(d, &object, kind).map(|transformer| Plugin::Transform(Box::new(transformer))),
+    };
+    Ok(Plugin::Transform(Box::new(transformer)))
+}
+
+/// The transformers that write one value into the fields of `fieldSpecs`.
+fn setting(d: &mut Decoder<'_>, object: &Object<'_>, kind: &str) -> Result<Transformer> {
+    let fields = d.field_specs(object, "fieldSpecs");
+    Ok(match kind {
+        "AnnotationsTransformer" => Transformer::Annotations(Annotations {
+            annotations: d.string_map(object, "annotations"),
+            fields,
+        }),
+        "LabelTransformer" => Transformer::Labels(Labels {
+            labels: d.string_map(object, "labels"),
+            fields,
+        }),
+        "ImageTagTransformer" => {
+            let image = kustomization::image(d, &object.field("imageTag"));
+            Transformer::Images(Images::new(&image, fields))
+        }
+        "ReplicaCountTransformer" => {
+            let replica = kustomization::replica(d, &object.field("replica"));
+            Transformer::Replicas(Replicas { replica, fields })
+        }
+        other => return Err(format!("unable to load builtin {other}: there is no such plugin").into()),
+    })
+}
+
+fn patching(
+    d: &mut Decoder<'_>,
+    root: &Field<'_>,
+    kind: &str,
+    loader: &Loader<'_, '_>,
+    inline: &patches::Inline,
+) -> Result<Transformer> {
+    let object = d.object(root, &[]);
+    Ok(match kind {
         "PatchTransformer" => {
             let args = kustomization::patch(d, root);
-            Transformer::Patch(Box::new(patches::Patch::new(
-                loader,
-                &args,
-                &inline(loader, resource),
-            )?))
+            Transformer::Patch(Box::new(patches::Patch::new(loader, &args, inline)?))
         }
         "PatchStrategicMergeTransformer" => {
             let (paths, text) = (d.strings(&object, "paths"), d.string(&object, "patches"));
-            let inline = inline(loader, resource);
-            Transformer::StrategicMerge(patches::StrategicMerge::new(loader, &paths, &text, &inline)?)
+            Transformer::StrategicMerge(patches::StrategicMerge::new(loader, &paths, &text, inline)?)
         }
-        "PatchJson6902Transformer" => {
+        _ => {
             let target = kustomization::selector(d, &object.field("target"));
             let (path, operations) = (d.string(&object, "path"), d.string(&object, "jsonOp"));
-            let inline = inline(loader, resource);
             Transformer::Json6902(patches::Json6902::new(
                 loader,
                 target,
                 &path,
                 &operations,
-                &inline,
+                inline,
             )?)
         }
-        "ValueAddTransformer" => Transformer::ValueAdd(value_add::ValueAdd::new(d, &object, loader)?),
-        "HashTransformer" => Transformer::Hash,
-        other => return Err(format!("unable to load builtin {other}: there is no such plugin").into()),
-    };
-    Ok(Plugin::Transform(Box::new(transformer)))
+    })
 }
 
 /// Where texts inside the configuration are.

@@ -150,8 +150,15 @@ fn merge_aliases(node: &mut Node) -> std::result::Result<(), String> {
             if entries.iter().filter(|entry| is_merge(entry)).count() > 1 {
                 return Err("duplicate merge key".to_owned());
             }
-            if let Some(at) = entries.iter().position(is_merge) {
-                let (_, value) = entries.remove(at);
+            let merged = entries
+                .iter()
+                .find(|entry| is_merge(entry))
+                .map(|(_, value)| value.clone());
+            // The reference takes away a quoted `<<` as well.
+            if let Some(at) = entries.iter().position(|(key, _)| key.as_str() == Some("<<")) {
+                entries.remove(at);
+            }
+            if let Some(value) = merged {
                 let own = entries.clone();
                 for mapping in merge_values(value)? {
                     set_entries(entries, mapping);

@@ -188,17 +188,7 @@ impl Merger<'_> {
         of_type: Option<TypeId>,
         patch: &mut Patch,
     ) -> Result<(), String> {
-        let (key_style, patch_field) = match patch {
-            Patch::None => (Style::Plain, Patch::None),
-            Patch::Same => (Style::Plain, Patch::Same),
-            Patch::Node(node) => {
-                let entry = node.entries().iter().find(|(name, _)| name.as_str() == Some(key));
-                match entry.map(|(name, _)| name.style) {
-                    Some(style) => (style, node.remove(key).map_or(Patch::None, Patch::Node)),
-                    None => (Style::Plain, Patch::None),
-                }
-            }
-        };
+        let (key_style, patch_field) = take_field(patch, key);
         let slot = object.get_mut(key);
         let field = slot.map(|slot| std::mem::replace(slot, Node::null()));
         let before = field
@@ -244,6 +234,21 @@ impl Merger<'_> {
             },
         }
         Ok(())
+    }
+}
+
+/// Takes a field out of a patch, with the style of its key.
+fn take_field(patch: &mut Patch, key: &str) -> (Style, Patch) {
+    match patch {
+        Patch::None => (Style::Plain, Patch::None),
+        Patch::Same => (Style::Plain, Patch::Same),
+        Patch::Node(node) => {
+            let entry = node.entries().iter().find(|(name, _)| name.as_str() == Some(key));
+            match entry.map(|(name, _)| name.style) {
+                Some(style) => (style, node.remove(key).map_or(Patch::None, Patch::Node)),
+                None => (Style::Plain, Patch::None),
+            }
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use manifest::{Node, Tag};
 use regex::Regex;
 
+use crate::args::Image;
 use crate::build::Context;
 use crate::error::{BuildError, Result};
 use crate::fieldspec::FieldSpec;
-use crate::kustomization::Image;
 use crate::resource::ResMap;
 use crate::selector::regex;
 use crate::walk::{Create, set_scalar, visit};

@@ -20,10 +20,10 @@ use std::sync::Arc;
 
 use manifest::Gvk;
 
+use crate::args::{Label, Located};
 use crate::build::Context;
 use crate::error::{BuildErrors, Result};
 use crate::fieldspec::{Config, FieldSpec, merge_all, merge_one};
-use crate::kustomization::{Label, Located};
 use crate::layer::Layer;
 use crate::origin::Origin;
 use crate::resource::ResMap;

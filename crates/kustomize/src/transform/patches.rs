@@ -1,12 +1,12 @@
 //! Patch transformers: strategic merge and JSON6902 patches on the resources that they select.
 
-use manifest::{Node, Place};
+use manifest::Node;
 
 use super::json_patch::Operations;
+use crate::args::PatchArgs;
 use crate::build::{Context, Loader};
 use crate::error::{BuildError, Result};
 use crate::id::Id;
-use crate::kustomization::PatchArgs;
 use crate::layer::Layer;
 use crate::read::{self, Source};
 use crate::resource::{ResMap, Resource};
@@ -160,16 +160,15 @@ impl Patch {
             .filter(|resource| target.selects(schema, resource))
         {
             resource.store_id(schema);
-            let place = resource.place;
             operations
                 .apply(resource)
-                .map_err(|why| named(context, place, &resource.id(schema), why))?;
+                .map_err(|why| named(&resource.id(schema), why))?;
         }
         Ok(())
     }
 }
 
-fn named(_context: &Context<'_>, _place: Place, id: &Id, why: String) -> BuildError {
+fn named(id: &Id, why: String) -> BuildError {
     BuildError::new(format!("{why} (in {id})"))
 }
 
@@ -251,7 +250,7 @@ fn merge_into_all(
         for (field, text) in fields {
             let _ = crate::walk::set_field(&mut copy.node, field, Node::scalar(text));
         }
-        merge_into(schema, resource, copy).map_err(|why| named(context, resource.place, &id, why))?;
+        merge_into(schema, resource, copy).map_err(|why| named(&id, why))?;
     }
     resources.drop_gone();
     resources.check_ids(schema)?;
@@ -368,10 +367,9 @@ impl Json6902 {
             .iter_mut()
             .filter(|resource| self.target.selects(schema, resource))
         {
-            let place = resource.place;
             self.operations
                 .apply(resource)
-                .map_err(|why| named(context, place, &resource.id(schema), why))?;
+                .map_err(|why| named(&resource.id(schema), why))?;
         }
         Ok(())
     }

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::hash::go_json;
 use super::replace_path::{Make, at_mut, find, lookup, parse, split_path};
+use crate::args::{FieldOptions, ReplacementArgs, SourceArgs, TargetArgs};
 use crate::build::{Context, Loader};
 use crate::decode::LENIENT;
 use crate::error::{BuildError, Result};
 use crate::fieldspec::selects;
 use crate::id::{Id, is_nil_or_empty};
-use crate::kustomization::{self, FieldOptions, ReplacementArgs, SourceArgs, TargetArgs, decode_with};
+use crate::kustomization::{self, decode_with};
 use crate::resource::{ResMap, Resource};
 use crate::schema::Schema;
 use crate::selector::Matcher;

@@ -2,10 +2,10 @@
 
 use manifest::Tag;
 
+use crate::args::Replica;
 use crate::build::Context;
 use crate::error::{BuildError, Result};
 use crate::fieldspec::{FieldSpec, selects};
-use crate::kustomization::Replica;
 use crate::resource::ResMap;
 use crate::walk::{Create, set_scalar, visit};
 

@@ -6,9 +6,9 @@ use manifest::{Data, Node, Style, Tag};
 use serde_json::Value;
 
 use super::replace_path::{lookup, split_path};
+use crate::args::Var;
 use crate::build::Context;
 use crate::error::{BuildError, Result};
-use crate::kustomization::Var;
 use crate::layer::Accumulated;
 use crate::resource::Resource;
 use crate::walk::visit;

@@ -10,6 +10,7 @@ use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
 use super::ReadError;
+use super::emit::is_printable;
 use super::number;
 use super::read::read_first;
 use super::resolve::{Resolved, Version, resolve, resolve_tag};
@@ -143,7 +144,10 @@ fn into_value(mut node: Node, in_flow: bool, top: bool) -> Result<Value, JsonErr
     let in_flow = in_flow || node.style == Style::Flow;
     match &mut node.data {
         Data::Scalar(text) => {
-            let is_text = !node.tagged && node.tag == Tag::Str && (node.style != Style::Folded || in_flow);
+            let is_text = !text.starts_with('\t')
+                && !node.tagged
+                && node.tag == Tag::Str
+                && (node.style != Style::Folded || in_flow);
             if is_text {
                 Ok(Value::String(std::mem::take(text)))
             } else {
@@ -228,6 +232,7 @@ fn merge(map: &mut Map<String, Value>, node: &Node, in_flow: bool) -> Result<(),
 /// alone would resolve to another one; a string that would not stay one gets quotes.
 fn scalar(node: &Node, text: &str, in_flow: bool) -> Result<Value, JsonError> {
     let string = || Ok(Value::String(text.to_owned()));
+    refuse_tab(node, text, in_flow)?;
     if node.tagged {
         return by_tag(node, text);
     }
@@ -249,6 +254,27 @@ fn scalar(node: &Node, text: &str, in_flow: bool) -> Result<Value, JsonError> {
         Tag::None => typed(node, text, resolve(text, Version::V3)),
         _ => by_tag(node, text),
     }
+}
+
+/// A block text that starts with a tab is printed in a form that go-yaml v3 itself cannot read.
+fn refuse_tab(node: &Node, text: &str, in_flow: bool) -> Result<(), JsonError> {
+    if !text.starts_with('\t') || in_flow {
+        return Ok(());
+    }
+    let wants_block = match node.style {
+        Style::Literal | Style::Folded => true,
+        Style::Plain => text.contains('\n'),
+        _ => false,
+    };
+    let special = |c: char| c != '\t' && !is_printable(c);
+    let is_block = wants_block && !text.ends_with(' ') && !text.contains(" \n") && !text.contains(special);
+    if is_block {
+        return Err(JsonError::at(
+            node,
+            "found a tab character where an indentation space is expected",
+        ));
+    }
+    Ok(())
 }
 
 fn by_tag(node: &Node, text: &str) -> Result<Value, JsonError> {
@@ -487,6 +513,7 @@ mod tests {
             "a: .inf\n",
             "a: !!int x\n",
             "a: !!binary '*'\n",
+            "a: |\n  x\nb: |2\n  \tx\n",
         ] {
             assert!(mk_node(text).to_json().is_err(), "{text}");
             assert!(mk_node(text).into_json().is_err(), "{text}");

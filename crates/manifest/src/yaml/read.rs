@@ -118,11 +118,13 @@ fn bad_escape(source: &str) -> Option<&str> {
     None
 }
 
-/// A collection that is not closed yet.
+/// A collection that is not closed yet. Its children wait on the reader's stack, so that it is allocated
+/// once, in its final size.
 struct Open {
     node: Node,
     anchor: usize,
-    key: Option<Node>,
+    /// The length of the stack before the first child.
+    start: usize,
 }
 
 struct Anchored {
@@ -141,6 +143,8 @@ struct Reader<'t> {
     file: &'t str,
     source: u32,
     open: Vec<Open>,
+    /// Children of open collections; keys and values of mappings in turn.
+    stack: Vec<Node>,
     anchors: HashMap<usize, Anchored>,
     aliased: usize,
 }
@@ -161,6 +165,7 @@ impl<'t> Reader<'t> {
             file,
             source,
             open: Vec::new(),
+            stack: Vec::new(),
             anchors: HashMap::new(),
             aliased: 0,
         }
@@ -230,7 +235,11 @@ impl<'t> Reader<'t> {
                 place,
             ),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open { node, anchor, .. }) => self.complete(node, anchor),
+                Some(open) => {
+                    let anchor = open.anchor;
+                    let node = self.close(open);
+                    self.complete(node, anchor)
+                }
                 None => Ok(None),
             },
             Event::Alias(id) => {
@@ -296,9 +305,26 @@ impl<'t> Reader<'t> {
         self.open.push(Open {
             node,
             anchor,
-            key: None,
+            start: self.stack.len(),
         });
         Ok(None)
+    }
+
+    /// Moves the children of a collection off the stack.
+    fn close(&mut self, open: Open) -> Node {
+        let Open { mut node, start, .. } = open;
+        let mut children = self.stack.drain(start..);
+        match &mut node.data {
+            Data::Sequence(items) => items.extend(children),
+            Data::Mapping(entries) => {
+                entries.reserve_exact(children.len() / 2);
+                while let (Some(key), Some(value)) = (children.next(), children.next()) {
+                    entries.push((key, value));
+                }
+            }
+            Data::Scalar(_) => {}
+        }
+        node
     }
 
     fn complete(&mut self, node: Node, anchor: usize) -> Result<Option<Node>, ReadError> {
@@ -311,15 +337,10 @@ impl<'t> Reader<'t> {
                 },
             );
         }
-        let Some(parent) = self.open.last_mut() else {
+        if self.open.is_empty() {
             return Ok(Some(node));
-        };
-        match (&mut parent.node.data, parent.key.take()) {
-            (Data::Sequence(items), _) => items.push(node),
-            (Data::Mapping(entries), Some(key)) => entries.push((key, node)),
-            (Data::Mapping(_), None) => parent.key = Some(node),
-            (Data::Scalar(_), _) => {}
         }
+        self.stack.push(node);
         Ok(None)
     }
 
