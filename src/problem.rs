@@ -141,6 +141,16 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// `1 thing`, `2 things`.
+#[must_use]
+pub fn plural(count: usize, thing: &str) -> String {
+    if count == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{count} {thing}s")
+    }
+}
+
 /// The word of `known` that somebody probably meant by `word`, if one is near enough.
 #[must_use]
 pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

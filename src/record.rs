@@ -34,8 +34,10 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Synced {
-    /// The commit that the objects came from.
+    /// The commit that the overlay came from.
     pub revision: Revision,
+    /// The commit that the shared files came from: the same, or the one that was proved for the environment.
+    pub shared: Revision,
     /// The hash of the rendered objects.
     pub objects: String,
     /// When the last object was applied.
@@ -48,8 +50,10 @@ pub struct Synced {
 pub struct Verification {
     /// What was verified; evidence for another key is no evidence.
     pub key: EvidenceKey,
-    /// The commit that ran.
+    /// The commit whose overlay ran.
     pub revision: Revision,
+    /// The commit whose shared files ran: the same, unless the environment receives promotions itself.
+    pub shared: Revision,
     /// The images that ran, with their digests where the cluster knew them.
     pub images: Vec<VerifiedImage>,
     /// How it ended.
@@ -218,6 +222,7 @@ mod tests {
         let verification = Verification {
             key,
             revision: revision.clone(),
+            shared: revision.clone(),
             images: vec![VerifiedImage {
                 name: "app".into(),
                 tag: Some("v1".into()),
@@ -232,6 +237,7 @@ mod tests {
         let record = Record {
             inventory: Inventory::default(),
             synced: Some(Synced {
+                shared: revision.clone(),
                 revision,
                 objects: "a".into(),
                 time: Timestamp::UNIX_EPOCH,

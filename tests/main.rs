@@ -3,6 +3,8 @@
 //! `layers` holds the architecture, `real` drives the built binary on a real Kubernetes control plane,
 //! `render` compares the renderer with kustomize.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
+
 mod harness;
 mod layers;
 mod real;

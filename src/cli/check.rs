@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Output;
 use super::context::Context;
-use super::failure::{Answer, Failure};
+use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
 use crate::config::document;
 use crate::config::duration::Duration;
@@ -228,7 +228,9 @@ async fn service_origin(
     plan: &Plan,
     service: &ServiceRef,
 ) -> Result<Result<String, Stop>, Failure> {
-    let checkout = context.checkout().await?;
+    let with_hint =
+        |failure: Failure| failure.hint("gitsync check --url URL needs neither a repository nor a cluster");
+    let checkout = context.checkout().await.map_err(with_hint)?;
     let environment = match environment(checkout.config(), args.env.as_deref(), &subject.name) {
         Ok(environment) => environment,
         Err(stop) => return Ok(Err(stop)),
@@ -262,8 +264,11 @@ async fn service_origin(
     {
         Ok(resolved) => Ok(Ok(resolved.base_url)),
         Err(error) => {
-            let interrupted = context.cancel.is_cancelled();
-            let code = if interrupted { INTERRUPTED } else { NOT_READY };
+            let code = match error.may_pass() {
+                _ if context.cancel.is_cancelled() => INTERRUPTED,
+                true => NOT_READY,
+                false => WRONG_CONFIGURATION,
+            };
             Ok(Err(Stop {
                 code,
                 text: chain(&error),
@@ -479,16 +484,21 @@ impl Stop {
     }
 
     fn load(error: &LoadError) -> Self {
-        let code = match error {
-            LoadError::Target(TargetError::Interrupted { .. }) => INTERRUPTED,
-            LoadError::Target(TargetError::Malformed { .. }) => WRONG_CONFIGURATION,
-            LoadError::Target(_) => NOT_READY,
-            LoadError::Start(_) | LoadError::Broken => 70,
+        let (code, hints) = match error {
+            LoadError::Target(target) => {
+                let code = match target {
+                    TargetError::Interrupted { .. } => INTERRUPTED,
+                    TargetError::Malformed { .. } => WRONG_CONFIGURATION,
+                    _ => NOT_READY,
+                };
+                (code, vec![target.hint().to_owned()])
+            }
+            LoadError::Start(_) | LoadError::Broken => (Kind::Bug.code(), Vec::new()),
         };
         Self {
             code,
             text: chain(error),
-            hints: Vec::new(),
+            hints,
         }
     }
 

@@ -10,7 +10,8 @@ use crate::desired::Desired;
 use crate::desired::tree::render;
 use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
-use crate::reconcile::feed::{Head, HeadError, fetch_head};
+use crate::reconcile::Shared;
+use crate::reconcile::feed::{Feed, Head, HeadError, Poller, fetch_head};
 use crate::source::Snapshot;
 use crate::world::cluster::connect::{ConnectError, connect};
 use crate::world::cluster::{Cluster, ClusterError};
@@ -171,6 +172,20 @@ impl Context {
         })
     }
 
+    /// What reconcilers share, and the poller that feeds them.
+    #[must_use]
+    pub fn shared(&self, remote: Remote) -> (Shared, Poller) {
+        let (feed, poller) = Feed::new(remote.clone());
+        let shared = Shared {
+            remote,
+            feed,
+            kubeconfig: self.args.kubeconfig.clone(),
+            identity: self.identity().into(),
+            cancel: self.cancel.clone(),
+        };
+        (shared, poller)
+    }
+
     /// A client for an environment.
     ///
     /// # Errors
@@ -242,7 +257,7 @@ impl Checkout {
     /// When there is no such environment.
     pub fn environments(&self, names: &[String]) -> Result<Vec<&Environment>, Failure> {
         if names.is_empty() {
-            return Ok(self.config().environments.values().collect());
+            return Ok(self.config().in_order());
         }
         names
             .iter()

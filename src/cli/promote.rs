@@ -1,14 +1,15 @@
 //! `gitsync promote`: verification and promotion by hand.
 
+use jiff::Timestamp;
+
 use super::context::{Context, head_failure};
 use super::failure::{Answer, Failure};
 use super::sync::pass_failure;
 use super::ui::Ui;
 use crate::config::repository::{Config, Promotion};
 use crate::promote::decide::Step;
-use crate::reconcile::Shared;
 use crate::reconcile::environment::{Options, Reconciler};
-use crate::reconcile::feed::{Feed, fetch_head};
+use crate::reconcile::feed::fetch_head;
 
 /// Arguments of `gitsync promote`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,7 @@ pub struct PromoteArgs {
 }
 
 /// Syncs the promotion's first environment, waits for it, runs the gates unless they passed already, and promotes.
+/// Gates that failed before are run again.
 ///
 /// # Errors
 ///
@@ -27,20 +29,14 @@ pub async fn promote(ui: &mut Ui, context: &Context, args: &PromoteArgs) -> Resu
     let remote = context.remote()?;
     let head = fetch_head(&remote).await.map_err(head_failure)?;
     let promotion = choose(&head.config, args.promotion.as_deref())?.clone();
-    let (feed, _poller) = Feed::new(remote.clone());
-    let shared = Shared {
-        remote: remote.clone(),
-        feed,
-        kubeconfig: context.args.kubeconfig.clone(),
-        identity: context.identity().into(),
-        cancel: context.cancel.clone(),
-    };
+    let (shared, _poller) = context.shared(remote);
     let mut reconciler = Reconciler::new(
         shared,
         promotion.from.clone(),
         Options {
             promotes: true,
             confirm_prune: false,
+            retry_failed_before: Some(Timestamp::now()),
         },
     );
     let changed = reconciler.changed();

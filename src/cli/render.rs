@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use kustomize::{DirFiles, Options};
+use kustomize::{DirFiles, LoadRestrictor, Options};
+use manifest::{Manifest, yaml};
 
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
@@ -15,9 +16,24 @@ pub struct RenderArgs {
     /// Directory that holds the kustomization
     #[arg(default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
-    /// Write to this file instead of stdout
-    #[arg(short, long, value_name = "FILE")]
+    /// Write to this file instead of stdout; into a directory, one file per object
+    #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
+    /// Which files a kustomization may read
+    #[arg(long, value_enum, default_value_t)]
+    pub load_restrictor: Restrictor,
+}
+
+/// Which files a kustomization may read, by kustomize's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Restrictor {
+    /// Those in or below its own directory; bases may be anywhere.
+    #[default]
+    #[value(name = "LoadRestrictionsRootOnly")]
+    RootOnly,
+    /// Any.
+    #[value(name = "LoadRestrictionsNone")]
+    None,
 }
 
 /// Renders a directory of the disk, as it is there. Bases may lie anywhere, as for `kustomize build`.
@@ -30,18 +46,42 @@ pub fn render(ui: &mut Ui, args: &RenderArgs) -> Result<Answer, Failure> {
     let dir = args.dir.canonicalize().map_err(|error| in_dir(&error))?;
     let files = DirFiles::new("/").map_err(|error| in_dir(&error))?;
     let inside = dir.to_string_lossy().trim_start_matches('/').to_owned();
-    let built = kustomize::build(&files, &inside, &Options::default())
+    let restrictor = match args.load_restrictor {
+        Restrictor::RootOnly => LoadRestrictor::RootOnly,
+        Restrictor::None => LoadRestrictor::None,
+    };
+    let options = Options::default().with_load_restrictor(restrictor);
+    let built = kustomize::build(&files, &inside, &options)
         .map_err(|errors| Failure::usage(nearer(to_problems(errors))))?;
     for warning in &built.warnings {
         ui.warn(&warning.to_string());
     }
-    let text = built.to_yaml();
     match &args.output {
-        None => ui.print(&text),
-        Some(file) => std::fs::write(file, text)
-            .map(|()| Answer::Yes)
-            .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", file.display()))),
+        None => ui.print(&built.to_yaml()),
+        Some(directory) if directory.is_dir() => {
+            built.manifests.iter().try_for_each(|object| {
+                write(&directory.join(file_name(object)), &yaml::emit(object.value()))
+            })?;
+            Ok(Answer::Yes)
+        }
+        Some(file) => write(file, &built.to_yaml()).map(|()| Answer::Yes),
     }
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text)
+        .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", file.display())))
+}
+
+/// The name that kustomize gives an object's file: `<group>_<version>_<kind>_<name>.yaml`, in lower case.
+fn file_name(object: &Manifest) -> String {
+    let gvk = object.gvk();
+    let group = if gvk.group.is_empty() {
+        String::new()
+    } else {
+        format!("{}_", gvk.group)
+    };
+    format!("{group}{}_{}_{}.yaml", gvk.version, gvk.kind, object.name()).to_lowercase()
 }
 
 /// Problems with their files as a person in the current directory would name them.

@@ -3,8 +3,7 @@
 use super::context::Context;
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
-use crate::reconcile::feed::Feed;
-use crate::reconcile::{Shared, daemon};
+use crate::reconcile::daemon;
 
 /// Arguments of `gitsync run`.
 #[derive(Debug, clap::Args)]
@@ -23,14 +22,7 @@ pub async fn run(ui: &mut Ui, context: &Context, _args: &RunArgs) -> Result<Answ
         remote.git().branch(),
         remote.git().url()
     ));
-    let (feed, poller) = Feed::new(remote.clone());
-    let shared = Shared {
-        remote,
-        feed,
-        kubeconfig: context.args.kubeconfig.clone(),
-        identity: context.identity().into(),
-        cancel: context.cancel.clone(),
-    };
+    let (shared, poller) = context.shared(remote);
     daemon::run(shared, poller).await;
     ui.story("stopped");
     Ok(Answer::Yes)

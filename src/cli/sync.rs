@@ -7,9 +7,9 @@ use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
 use crate::config::duration::Duration as Span;
 use crate::promote::decide::Step;
-use crate::reconcile::Shared;
-use crate::reconcile::environment::{Options, PassError, Reconciler, problems_of, summary};
-use crate::reconcile::feed::{Feed, fetch_head};
+use crate::reconcile::environment::error::{PassError, problems_of, summary};
+use crate::reconcile::environment::{Options, Reconciler};
+use crate::reconcile::feed::fetch_head;
 
 /// Arguments of `gitsync sync`.
 #[derive(Debug, clap::Args)]
@@ -39,20 +39,14 @@ pub async fn sync(ui: &mut Ui, context: &Context, args: &SyncArgs) -> Result<Ans
         .environment(&args.env)
         .map_err(|problem| Failure::usage(crate::problem::Problems::from(problem)))?;
     let limit = args.timeout.unwrap_or(environment.spec.sync.timeout).get();
-    let (feed, _poller) = Feed::new(remote.clone());
-    let shared = Shared {
-        remote,
-        feed,
-        kubeconfig: context.args.kubeconfig.clone(),
-        identity: context.identity().into(),
-        cancel: context.cancel.clone(),
-    };
+    let (shared, _poller) = context.shared(remote);
     let mut reconciler = Reconciler::new(
         shared,
         name,
         Options {
             promotes: false,
             confirm_prune: args.confirm_prune,
+            retry_failed_before: None,
         },
     );
     let changed = reconciler.changed();

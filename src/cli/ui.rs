@@ -1,6 +1,6 @@
 //! Ui: the terminal. Answers go to stdout and the story to stderr, so that a pipe gets the answer alone.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use super::failure::{Answer, Failure};
 use crate::report::paint::{Paint, Tone};

@@ -6,8 +6,7 @@ use super::Output;
 use super::context::Context;
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
-use crate::problem::Problems;
-use crate::reconcile::environment::plural;
+use crate::problem::{Problems, plural};
 use crate::report::paint::Tone;
 
 /// Arguments of `gitsync validate`.

@@ -154,17 +154,12 @@ impl<Spec> Located<Spec> {
 }
 
 fn field_path(path: &[&str]) -> String {
-    let mut text = String::new();
-    for key in path {
-        if key.parse::<usize>().is_ok() {
-            text += &format!("[{key}]");
-        } else if text.is_empty() {
-            text += key;
-        } else {
-            text += &format!(".{key}");
-        }
-    }
-    text
+    let part = |(index, key): (usize, &&str)| match (key.parse::<usize>(), index) {
+        (Ok(_), _) => format!("[{key}]"),
+        (Err(_), 0) => (*key).to_owned(),
+        (Err(_), _) => format!(".{key}"),
+    };
+    path.iter().enumerate().map(part).collect()
 }
 
 #[cfg(test)]

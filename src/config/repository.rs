@@ -105,6 +105,24 @@ impl Config {
         })
     }
 
+    /// The environments as the promotions flow: each after the one that it receives from, otherwise by name.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<&Environment> {
+        let mut environments: Vec<&Environment> = self.environments.values().collect();
+        environments.sort_by_key(|environment| self.depth(&environment.name));
+        environments
+    }
+
+    /// How many promotions lead to an environment, one after the other. There are no circles.
+    fn depth(&self, name: &EnvName) -> usize {
+        let mut depth = 0;
+        let mut at = name;
+        while let Some(promotion) = self.promotion_to(at).filter(|_| depth <= self.promotions.len()) {
+            (at, depth) = (&promotion.from, depth + 1);
+        }
+        depth
+    }
+
     /// The promotions that begin in an environment.
     pub fn promotions_from<'a>(&'a self, name: &'a EnvName) -> impl Iterator<Item = &'a Promotion> {
         self.promotions
@@ -386,6 +404,12 @@ mod tests {
             ("staging", "prod")
         );
         assert_eq!(config.promotions_from(&promotion.from).count(), 1);
+        let order: Vec<&str> = config
+            .in_order()
+            .iter()
+            .map(|environment| environment.name.as_str())
+            .collect();
+        assert_eq!(order, ["staging", "prod"]);
     }
 
     #[test]

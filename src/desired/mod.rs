@@ -3,6 +3,7 @@
 pub mod tree;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kustomize::{Files, Options};
 use manifest::{Manifest, yaml};
@@ -14,15 +15,19 @@ use crate::model::Revision;
 use crate::problem::{Problem, Problems};
 use crate::verify::backends::container_images;
 
-/// The objects that an environment should hold.
+/// The objects that an environment should hold. Cloning it costs nothing.
 #[derive(Debug, Clone)]
 pub struct Desired {
     /// The commit whose overlay was rendered.
     pub revision: Revision,
+    /// The commit that the shared files were read from.
+    pub shared: Revision,
     /// The objects, in the order of the renderer.
-    pub objects: Vec<Manifest>,
+    pub objects: Arc<Vec<Manifest>>,
     /// The hash of all objects: equal exactly when they are.
     pub hash: String,
+    /// The files that they came from.
+    pub files: Arc<Vec<String>>,
 }
 
 /// Renders an environment's overlay.
@@ -45,11 +50,12 @@ pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) 
     for object in &mut objects {
         fold_string_data(object.value_mut());
     }
-    let hash = hash(&objects);
     Ok(Desired {
         revision: revision.clone(),
-        objects,
-        hash,
+        shared: revision.clone(),
+        hash: hash(&objects),
+        objects: objects.into(),
+        files: built.files_read.into(),
     })
 }
 

@@ -4,13 +4,20 @@
 //! promotions is therefore rendered from its own overlay at HEAD over the shared files at the revision that was
 //! proved for it. Before the first promotion nothing is proved, and HEAD is read.
 
-use kustomize::Files;
-
-use crate::config::repository::Environment;
-use crate::source::{Layered, Snapshot};
+use std::collections::BTreeMap;
 
 use super::{Desired, build};
+use crate::config::repository::Environment;
 use crate::problem::{Problem, Problems};
+use crate::source::{Layered, Snapshot, is_below};
+
+/// A rendering that can be used again for another commit, as long as everything that it read is the same there.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    desired: Desired,
+    /// The ids of the files that were read, and of their directories: a file more or less may change the rendering too.
+    ids: BTreeMap<String, String>,
+}
 
 /// Renders an environment as it should be now: `proved` is the snapshot of `environment.verified`'s revision.
 ///
@@ -27,7 +34,12 @@ pub fn render(
         return build(head.files(), environment, head.revision());
     };
     let layered = Layered::new(&environment.dir, head.files(), proved.files());
-    build(&layered, environment, head.revision()).map_err(|mut problems| {
+    let built = build(&layered, environment, head.revision());
+    let pinned = built.map(|desired| Desired {
+        shared: proved.revision().clone(),
+        ..desired
+    });
+    pinned.map_err(|mut problems| {
         if build(head.files(), environment, head.revision()).is_ok() {
             let message = format!(
                 "the overlay needs shared files that revision {} does not have; it waits until a later revision is proved",
@@ -39,15 +51,168 @@ pub fn render(
     })
 }
 
-/// Renders an environment from any tree, for previews.
-///
-/// # Errors
-///
-/// As [`build`].
-pub fn render_as_is(
-    environment: &Environment,
-    files: &dyn Files,
-    head: &Snapshot,
-) -> Result<Desired, Problems> {
-    build(files, environment, head.revision())
+// === impl Rendered ===
+
+impl Rendered {
+    /// Keeps a rendering of these trees; `None` when they have no ids, as files on a disk have none.
+    #[must_use]
+    pub fn keep(
+        desired: Desired,
+        environment: &Environment,
+        head: &Snapshot,
+        proved: Option<&Snapshot>,
+    ) -> Option<Self> {
+        let mut ids = BTreeMap::new();
+        for file in desired.files.iter() {
+            let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
+            for path in [file.as_str(), directory] {
+                ids.insert(path.to_owned(), id(path, environment, head, proved)?);
+            }
+        }
+        Some(Self { desired, ids })
+    }
+
+    /// The same rendering for other trees, if they hold the same files.
+    #[must_use]
+    pub fn reuse(
+        &self,
+        environment: &Environment,
+        head: &Snapshot,
+        proved: Option<&Snapshot>,
+    ) -> Option<Desired> {
+        let same =
+            |(path, known): (&String, &String)| id(path, environment, head, proved).as_ref() == Some(known);
+        let shared = proved.unwrap_or(head).revision().clone();
+        let revision = head.revision().clone();
+        self.ids.iter().all(same).then(|| Desired {
+            revision,
+            shared,
+            ..self.desired.clone()
+        })
+    }
+}
+
+/// The id of a path in the tree that [`render`] would read it from.
+fn id(path: &str, environment: &Environment, head: &Snapshot, proved: Option<&Snapshot>) -> Option<String> {
+    match proved.filter(|_| !is_below(&environment.dir, path)) {
+        Some(proved) => proved.tree_id(path),
+        None => head.tree_id(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::repository;
+    use crate::source::testing::MemoryTree;
+
+    fn mk_tree() -> MemoryTree {
+        let mut tree = MemoryTree::default();
+        tree.insert("apps/web/kustomization.yaml", "resources: [web.yaml]\n");
+        tree.insert(
+            "apps/web/web.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {a: base}\n",
+        );
+        tree.insert(
+            "environments/prod/kustomization.yaml",
+            "resources: [../../apps/web]\n",
+        );
+        let environment = "apiVersion: gitsync.dev/v1alpha1\nkind: Environment\nmetadata: {name: prod}\nspec: {cluster: {context: prod}}\n";
+        tree.insert("environments/prod/environment.yaml", environment);
+        tree
+    }
+
+    fn mk_snapshot(digit: char, tree: &MemoryTree) -> Snapshot {
+        Snapshot::new(
+            digit.to_string().repeat(40).parse().unwrap(),
+            Arc::new(tree.clone()),
+        )
+    }
+
+    fn prod(tree: &MemoryTree) -> Environment {
+        repository::read(tree)
+            .unwrap()
+            .environment("prod")
+            .unwrap()
+            .clone()
+    }
+
+    #[test]
+    fn the_overlay_is_read_from_head_and_the_rest_from_what_was_proved() {
+        let (proved, mut head) = (mk_tree(), mk_tree());
+        head.insert(
+            "apps/web/web.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {a: newer}\n",
+        );
+        head.insert(
+            "environments/prod/kustomization.yaml",
+            "namePrefix: my-\nresources: [../../apps/web]\n",
+        );
+        let desired = render(
+            &prod(&head),
+            &mk_snapshot('b', &head),
+            Some(&mk_snapshot('a', &proved)),
+        )
+        .unwrap();
+        assert_eq!(desired.objects[0].name(), "my-web");
+        assert_eq!(desired.objects[0].value()["data"]["a"], "base");
+    }
+
+    #[test]
+    fn what_was_not_proved_together_is_not_rendered() {
+        let (proved, mut head) = (mk_tree(), mk_tree());
+        head.insert("apps/new/kustomization.yaml", "resources: [new.yaml]\n");
+        head.insert(
+            "apps/new/new.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new}\n",
+        );
+        head.insert(
+            "environments/prod/kustomization.yaml",
+            "resources: [../../apps/web, ../../apps/new]\n",
+        );
+        let problems = render(
+            &prod(&head),
+            &mk_snapshot('b', &head),
+            Some(&mk_snapshot('a', &proved)),
+        )
+        .unwrap_err();
+        assert!(
+            problems
+                .to_string()
+                .contains("needs shared files that revision aaaaaaaa does not have"),
+            "{problems}"
+        );
+    }
+
+    #[test]
+    fn an_unchanged_tree_is_not_rendered_again_and_a_changed_one_is() {
+        let tree = mk_tree();
+        let (environment, before) = (prod(&tree), mk_snapshot('a', &tree));
+        let desired = render(&environment, &before, None).unwrap();
+        let kept = Rendered::keep(desired.clone(), &environment, &before, None).unwrap();
+        let mut elsewhere = tree.clone();
+        elsewhere.insert("README.md", "other");
+        let reused = kept
+            .reuse(&environment, &mk_snapshot('b', &elsewhere), None)
+            .unwrap();
+        assert!(Arc::ptr_eq(&reused.objects, &desired.objects));
+        assert_eq!(reused.revision.short(), "bbbbbbbb");
+        for (path, text) in [
+            (
+                "apps/web/web.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n",
+            ),
+            ("apps/web/kustomization.yml", "a second one is an error"),
+        ] {
+            let mut changed = tree.clone();
+            changed.insert(path, text);
+            assert!(
+                kept.reuse(&environment, &mk_snapshot('c', &changed), None)
+                    .is_none(),
+                "{path}"
+            );
+        }
+    }
 }

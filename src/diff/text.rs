@@ -75,25 +75,26 @@ fn lines(before: &str, after: &str, paint: Paint) -> String {
     let diff = TextDiff::from_lines(before, after);
     let whole = before.is_empty() || after.is_empty();
     let path_source: Vec<&str> = if after.is_empty() { before } else { after }.lines().collect();
-    let mut out = String::new();
+    let mut out = Vec::new();
     for group in diff.grouped_ops(CONTEXT_LINES) {
         if let (false, Some(first)) = (whole, group.first()) {
-            let path = path_at(
-                &path_source,
-                first.new_range().start + CONTEXT_LINES.min(first.new_range().len()),
-            );
-            out += &format!("  {}\n", paint.tone(Tone::Hunk, &format!("@@ {path} @@")));
+            let changed = first.new_range().start + CONTEXT_LINES.min(first.new_range().len());
+            let path = path_at(&path_source, changed);
+            out.push(format!(
+                "  {}\n",
+                paint.tone(Tone::Hunk, &format!("@@ {path} @@"))
+            ));
         }
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
             let text = change.value().trim_end_matches('\n');
-            out += &match change.tag() {
+            out.push(match change.tag() {
                 ChangeTag::Delete => format!("  {}\n", paint.tone(Tone::Bad, &format!("-{text}"))),
                 ChangeTag::Insert => format!("  {}\n", paint.tone(Tone::Good, &format!("+{text}"))),
                 ChangeTag::Equal => format!("   {text}\n"),
-            };
+            });
         }
     }
-    out
+    out.concat()
 }
 
 /// The path of the mapping that holds line `at` of an emitted YAML text, by its indentation.

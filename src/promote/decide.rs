@@ -158,6 +158,7 @@ mod tests {
                 gates: gates.into(),
             },
             revision: "0123456789012345678901234567890123456789".parse().unwrap(),
+            shared: "0123456789012345678901234567890123456789".parse().unwrap(),
             images: Vec::new(),
             verdict,
             reason: "because".into(),

@@ -137,3 +137,83 @@ fn unknown(change: &ImageChange, entries: &[ImageEntry], objects: &[Manifest]) -
         None => problem.hint(format!("there is {}", known.join(", "))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEB: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n      - {name: web, image: 'team/web:v1'}\n      - {name: log, image: 'team/log:v7'}\n";
+
+    fn mk_entry(name: &str, new_name: Option<&str>) -> ImageEntry {
+        ImageEntry {
+            name: name.into(),
+            new_name: new_name.map(str::to_owned),
+            new_tag: Some("v1".into()),
+            digest: None,
+            line: 1,
+        }
+    }
+
+    fn resolved(wish: &str, entries: &[ImageEntry]) -> Result<(String, Option<String>), String> {
+        let (name, image) = wish.split_once('=').unwrap();
+        let change = ImageChange {
+            name: name.into(),
+            image: image.parse().unwrap(),
+        };
+        let objects = Manifest::parse(WEB, "web.yaml").unwrap();
+        let found = resolve(&change, entries, &objects, "kustomization.yaml");
+        found
+            .map(|(name, image)| (name, image.new_name))
+            .map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn a_name_is_an_entrys_a_renamed_images_or_a_containers() {
+        let plain = [mk_entry("team/web", None)];
+        let renamed = [mk_entry("placeholder", Some("team/web"))];
+        for (case, wish, entries, name, new_name) in [
+            ("an entry", "team/web=team/web:v2", &plain[..], "team/web", None),
+            ("a container", "web=team/web:v2", &plain, "team/web", None),
+            (
+                "a container without an entry",
+                "log=team/log:v8",
+                &plain,
+                "team/log",
+                None,
+            ),
+            (
+                "another repository",
+                "web=mirror/web:v2",
+                &plain,
+                "team/web",
+                Some("mirror/web"),
+            ),
+            (
+                "a placeholder",
+                "placeholder=team/web:v2",
+                &renamed,
+                "placeholder",
+                Some("team/web"),
+            ),
+            (
+                "a container of a renamed image",
+                "web=team/web:v2",
+                &renamed,
+                "placeholder",
+                Some("team/web"),
+            ),
+        ] {
+            assert_eq!(
+                resolved(wish, entries).unwrap(),
+                (name.to_owned(), new_name.map(str::to_owned)),
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_what_was_meant() {
+        let why = resolved("wbe=team/web:v2", &[mk_entry("team/web", None)]).unwrap_err();
+        assert!(why.contains("kustomization.yaml: no container and no entry of `images:` is called `wbe` (did you mean `web`?)"), "{why}");
+    }
+}

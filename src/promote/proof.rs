@@ -28,10 +28,16 @@ impl<'a> Proof<'a> {
         proves.then_some(Self { verification })
     }
 
-    /// The commit that was proved.
+    /// The commit whose overlay was proved.
     #[must_use]
     pub fn revision(self) -> &'a Revision {
         &self.verification.revision
+    }
+
+    /// The commit whose shared files were proved.
+    #[must_use]
+    pub fn shared(self) -> &'a Revision {
+        &self.verification.shared
     }
 
     /// The images that were proved.

@@ -43,8 +43,10 @@ pub enum Proposal {
 pub struct Trees<'a> {
     /// The tip of the branch.
     pub head: &'a Snapshot,
-    /// The commit that was proved.
-    pub proved: &'a Snapshot,
+    /// The commit whose overlay was proved.
+    pub overlay: &'a Snapshot,
+    /// The commit whose shared files were proved.
+    pub shared: &'a Snapshot,
     /// The commit that the receiving environment reads its shared files from now, if one was proved before.
     pub pinned: Option<&'a Snapshot>,
 }
@@ -63,7 +65,7 @@ pub fn propose(
     let edit = edit(from, to, proof, trees)?;
     let edited = Edited::new(trees.head.files(), &edit);
     let after = build(
-        &Layered::new(&to.dir, &edited, trees.proved.files()),
+        &Layered::new(&to.dir, &edited, trees.shared.files()),
         to,
         trees.head.revision(),
     )?;
@@ -84,7 +86,7 @@ pub fn propose(
 }
 
 fn edit(from: &Environment, to: &Environment, proof: Proof<'_>, trees: Trees<'_>) -> Result<Edit, Problems> {
-    let (source_path, source) = kustomization(trees.proved, &from.dir)?;
+    let (source_path, source) = kustomization(trees.overlay, &from.dir)?;
     let (target_path, mut target) = kustomization(trees.head, &to.dir)?;
     let before = target.clone();
     let in_file = |path: &str, error: edit::EditError| edit_problem(path, &error);
@@ -113,7 +115,7 @@ fn edit(from: &Environment, to: &Environment, proof: Proof<'_>, trees: Trees<'_>
 fn verified_text(from: &Environment, to: &Environment, proof: Proof<'_>) -> Result<String, Problems> {
     let spec = VerifiedSpec {
         from: from.name.to_string(),
-        revision: proof.revision().to_string(),
+        revision: proof.shared().to_string(),
         images: proof.images().to_vec(),
         time: proof.verification().finished.to_string(),
     };
@@ -182,7 +184,7 @@ fn message(from: &Environment, to: &Environment, proof: Proof<'_>) -> CommitMess
             add("Gitsync-Source-Commit", commit.to_owned());
         }
     }
-    add("Gitsync-Verified-Revision", proof.revision().to_string());
+    add("Gitsync-Verified-Revision", proof.shared().to_string());
     add("Gitsync-Verified-In", from.name.to_string());
     add("Gitsync-Verified-At", verification.finished.to_string());
     for figure in &verification.figures {
@@ -205,7 +207,7 @@ fn subject(to: &Environment, proof: Proof<'_>) -> String {
             .map_or_else(|| name.to_owned(), |tag| format!("{name}:{tag}"))
     };
     match proof.images() {
-        [] => format!("Promote {} to {}", proof.revision().short(), to.name),
+        [] => format!("Promote {} to {}", proof.shared().short(), to.name),
         [one] => format!("Promote {} to {}", short(one), to.name),
         [first, rest @ ..] => format!("Promote {} and {} more to {}", short(first), rest.len(), to.name),
     }
@@ -220,7 +222,7 @@ fn body(from: &Environment, proof: Proof<'_>) -> String {
     format!(
         "{} ran revision {} and passed its gates in {seconds} s.",
         from.name,
-        proof.revision().short()
+        proof.shared().short()
     )
 }
 
@@ -288,6 +290,7 @@ mod tests {
                 gates: "g".repeat(64),
             },
             revision: "a".repeat(40).parse().unwrap(),
+            shared: "a".repeat(40).parse().unwrap(),
             images: vec![VerifiedImage {
                 name: "team/web".into(),
                 tag: Some(tag.into()),
@@ -317,7 +320,8 @@ mod tests {
             proof,
             Trees {
                 head: &head,
-                proved: &proved,
+                overlay: &proved,
+                shared: &proved,
                 pinned: pinned.as_ref(),
             },
         )
@@ -430,5 +434,39 @@ mod tests {
             ),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The environment that proves may itself be rendered over an older base: then that base is what was proved.
+    #[test]
+    fn the_base_that_is_promoted_is_the_one_that_was_proved() {
+        let base = mk_tree("0a1b2c3d", "00000000");
+        let mut newer = base.clone();
+        newer.insert(
+            "apps/web/deployment.yaml",
+            &DEPLOYMENT.replace("replicas: 1", "replicas: 2"),
+        );
+        let verification = Verification {
+            shared: "c".repeat(40).parse().unwrap(),
+            ..mk_verification("0a1b2c3d")
+        };
+        let proof = Proof::of(&verification, &verification.key).unwrap();
+        let (head, shared) = (mk_snapshot('b', &newer), mk_snapshot('c', &base));
+        let config = repository::read(head.tree()).unwrap();
+        let (from, to) = (
+            config.environment("staging").unwrap(),
+            config.environment("prod").unwrap(),
+        );
+        let trees = Trees {
+            head: &head,
+            overlay: &head,
+            shared: &shared,
+            pinned: None,
+        };
+        let Proposal::Commit { edit, desired, .. } = propose(from, to, proof, trees).unwrap() else {
+            panic!("no commit")
+        };
+        assert_eq!(desired.objects[0].value()["spec"]["replicas"], 1);
+        let verified = String::from_utf8(edit.files["environments/prod/verified.yaml"].clone()).unwrap();
+        assert!(verified.contains(&"c".repeat(40)), "{verified}");
     }
 }

@@ -7,7 +7,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::environment::{Options, PassError, Reconciler, problems_of, summary};
+use super::environment::error::{PassError, problems_of, summary};
+use super::environment::{Options, Reconciler};
 use super::feed::Poller;
 use crate::model::EnvName;
 use crate::promote::decide::Step;
@@ -61,6 +62,7 @@ async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
     let options = Options {
         promotes: true,
         confirm_prune: false,
+        retry_failed_before: None,
     };
     let mut reconciler = Reconciler::new(shared, name.clone(), options);
     let changed = reconciler.changed();

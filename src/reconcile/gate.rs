@@ -78,16 +78,17 @@ pub async fn verify(
             ..ended
         };
     }
-    let revision = subject.synced.map_or_else(
-        || subject.desired.revision.clone(),
-        |synced| synced.revision.clone(),
-    );
+    let desired = (&subject.desired.revision, &subject.desired.shared);
+    let (revision, shared_files) = subject
+        .synced
+        .map_or(desired, |synced| (&synced.revision, &synced.shared));
     Ok(Verification {
         key: EvidenceKey {
             objects: subject.desired.hash.clone(),
             gates: gates_hash(promotion, config),
         },
-        revision,
+        revision: revision.clone(),
+        shared: shared_files.clone(),
         images: ended.images,
         verdict: ended.verdict,
         reason: ended.reason,

@@ -165,14 +165,16 @@ pub async fn proposal(
         environment(&head.config, &promotion.from)?,
         environment(&head.config, &promotion.to)?,
     );
-    let proved = remote.snapshot(proof.revision()).await?;
+    let overlay = remote.snapshot(proof.revision()).await?;
+    let shared = remote.snapshot(proof.shared()).await?;
     let pinned = match to.verified.as_ref().and_then(|verified| verified.revision().ok()) {
         Some(revision) => Some(remote.snapshot(&revision).await?),
         None => None,
     };
     let trees = Trees {
         head: &head.snapshot,
-        proved: &proved,
+        overlay: &overlay,
+        shared: &shared,
         pinned: pinned.as_ref(),
     };
     propose(from, to, proof, trees).map_err(|problems| PromotionError::Proposal {

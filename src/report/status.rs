@@ -34,17 +34,19 @@ pub fn table(rows: &[EnvironmentStatus], now: Timestamp, paint: Paint) -> String
             .unwrap_or(0)
     };
     let widths: [usize; 5] = std::array::from_fn(width);
-    let mut text = paint.tone(Tone::Dim, line(&HEADINGS.map(str::to_owned), &widths).trim_end()) + "\n";
+    let head = line(&HEADINGS.map(str::to_owned), &widths);
+    let mut lines = vec![paint.tone(Tone::Dim, head.trim_end())];
     for (row, cells) in rows.iter().zip(&cells) {
-        let plain = line(cells, &widths);
         let coloured = paint.tone(tone(row), &cells[1]);
-        text += plain.replacen(&cells[1], &coloured, 1).trim_end();
-        text += "\n";
-        for detail in details(row, now) {
-            text += &format!("  {detail}\n");
-        }
+        lines.push(
+            line(cells, &widths)
+                .replacen(&cells[1], &coloured, 1)
+                .trim_end()
+                .to_owned(),
+        );
+        lines.extend(details(row, now).into_iter().map(|detail| format!("  {detail}")));
     }
-    text
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 fn line(cells: &[String; 5], widths: &[usize; 5]) -> String {

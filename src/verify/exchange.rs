@@ -96,7 +96,13 @@ impl SeriesKey {
     /// Whether the request counts as failed: no usable answer, or an unexpected status.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.error.is_some() || !self.expected
+        !self.cut() && (self.error.is_some() || !self.expected)
+    }
+
+    /// Whether the check ended before it could be told whether the request fails: it is slow, and nothing else.
+    #[must_use]
+    pub fn cut(&self) -> bool {
+        self.error == Some(ErrorKind::Interrupted)
     }
 
     /// Whether it has all of `tags`.
@@ -112,7 +118,14 @@ impl SeriesKey {
             "method" => request.method == value,
             "scenario" => plan.scenarios[usize::from(self.scenario)].name == value,
             "status" => value.parse() == Ok(self.status),
-            "expected_response" => value == if self.failed() { "false" } else { "true" },
+            "expected_response" => {
+                value
+                    == if self.failed() || self.cut() {
+                        "false"
+                    } else {
+                        "true"
+                    }
+            }
             "error_code" => self.error_code().is_some_and(|code| value.parse() == Ok(code)),
             "proto" => value == self.protocol.name(),
             _ => false,

@@ -203,18 +203,24 @@ impl Judge<'_> {
             Some(true) => (LoadOutcome::Pass, None),
             Some(false) => self.unless_lagging(rule, value, seen),
             None if evidence.effective < evidence.needed => {
-                let needed = format!(
-                    "{} samples at least are needed to be {certainty} sure",
-                    evidence.needed
-                );
-                let worth = if evidence.effective + 0.5 < evidence.samples as f64 {
+                let seen = if evidence.broken > 0 {
+                    format!("{seen}; ")
+                } else {
+                    String::new()
+                };
+                let samples = evidence.samples;
+                let worth = if evidence.effective + 0.5 < samples as f64 {
                     format!(", worth {:.0} independent ones", evidence.effective)
                 } else {
                     String::new()
                 };
+                let needed = format!(
+                    "{} samples at least are needed to be {certainty} sure",
+                    evidence.needed
+                );
                 (
                     LoadOutcome::Inconclusive,
-                    Some(format!("{} samples{worth}: {needed}", evidence.samples)),
+                    Some(format!("{seen}{samples} samples{worth}: {needed}")),
                 )
             }
             None => {
@@ -232,7 +238,8 @@ impl Judge<'_> {
         let largest = matches!(rule.threshold.method, Method::Max | Method::P(_));
         let below = matches!(rule.threshold.operator, Operator::Less | Operator::LessOrEqual);
         if holds && largest && below && failed > 0 && TIMED.contains(&rule.selection.metric) {
-            let reason = format!("{failed} of {all} requests failed, which is slower than any bound");
+            let reason =
+                format!("{failed} of {all} requests failed or were cut off, which is slower than any bound");
             return (LoadOutcome::Fail, Some(reason));
         }
         if holds {
@@ -396,7 +403,11 @@ impl Samples {
     #[must_use]
     pub fn commonest_error(&self, plan: &Plan) -> Option<String> {
         let mut kinds: Vec<(String, u64)> = Vec::new();
-        for (key, series) in self.requests.iter().filter(|(key, _)| key.failed() && !key.hop) {
+        for (key, series) in self
+            .requests
+            .iter()
+            .filter(|(key, _)| (key.failed() || key.cut()) && !key.hop)
+        {
             let text = match key.error {
                 Some(error) => error.text().to_owned(),
                 None => format!("answered with status {}", key.status),

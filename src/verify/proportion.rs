@@ -85,7 +85,8 @@ impl Watch {
     /// The rules that bound a share of requests like `key`.
     #[must_use]
     pub fn of_request(plan: &Plan, key: SeriesKey) -> Vec<Self> {
-        let matching = |rule: &Rule| key.matches(plan, &rule.selection.tags);
+        let fits = |metric: Metric| metric != Metric::HttpReqFailed || !key.cut();
+        let matching = |rule: &Rule| fits(rule.selection.metric) && key.matches(plan, &rule.selection.tags);
         watches(plan)
             .filter(|(_, rule)| matching(rule))
             .filter_map(|(index, rule)| Self::new(index, rule))

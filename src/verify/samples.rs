@@ -126,7 +126,7 @@ impl Samples {
                 .zip(values)
                 .for_each(|(trend, value)| trend.add(value));
         }
-        let failed = key.failed();
+        let failed = key.failed() || key.cut();
         for watch in &series.watches {
             Block::note(&mut self.broken[watch.rule], at, watch.broken_by(failed, values));
         }
@@ -214,13 +214,18 @@ impl Samples {
         self.requests.values().map(|series| series.count).sum()
     }
 
-    /// Failed requests and all requests, hops left out.
+    /// Requests that failed or were cut off, and all requests, hops left out.
     #[must_use]
     pub fn failures(&self) -> (u64, u64) {
         let ends = self.requests.iter().filter(|(key, _)| !key.hop);
         ends.fold((0, 0), |(failed, all), (key, series)| {
             (
-                failed + if key.failed() { series.count } else { 0 },
+                failed
+                    + if key.failed() || key.cut() {
+                        series.count
+                    } else {
+                        0
+                    },
                 all + series.count,
             )
         })
@@ -311,13 +316,15 @@ impl Samples {
                 (part + count.passes, all + count.passes + count.fails)
             })
         } else {
-            self.series(plan, selection)
-                .fold((0, 0), |(part, all), (key, series)| {
+            self.series(plan, selection).filter(|(key, _)| !key.cut()).fold(
+                (0, 0),
+                |(part, all), (key, series)| {
                     (
                         part + if key.failed() { series.count } else { 0 },
                         all + series.count,
                     )
-                })
+                },
+            )
         };
         (all > 0).then_some((part, all))
     }

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-const POLL: Duration = Duration::from_millis(50);
+/// The pause after a failed attempt: short at first, because most waits are, and then kind to the machine.
+fn pause(waited: Duration) -> Duration {
+    (waited / 10).clamp(Duration::from_millis(10), Duration::from_millis(250))
+}
 
 /// Calls `attempt` until it returns `Ok`, and returns what it gave.
 ///
@@ -18,7 +21,7 @@ pub fn wait_for<T>(deadline: Duration, what: &str, mut attempt: impl FnMut() -> 
             Err(seen) if start.elapsed() >= deadline => {
                 panic!("waited {deadline:?} for this in vain: {what}\nlast seen: {seen}")
             }
-            Err(_) => std::thread::sleep(POLL),
+            Err(_) => std::thread::sleep(pause(start.elapsed())),
         }
     }
 }

@@ -450,3 +450,34 @@ fn a_lease_finds_the_clusters_empty() {
     apply(&pair.staging, &tags::good(1));
     roll_out(&pair.staging);
 }
+
+#[test]
+fn a_pod_that_fits_on_no_node_stays_pending_with_the_schedulers_reason() {
+    let pair = ClusterPair::lease();
+    let cluster = &pair.staging;
+    let container =
+        r#"{"name": "big", "image": "team/big:900d0001", "resources": {"requests": {"cpu": "65"}}}"#;
+    let overrides = format!(r#"{{"spec": {{"containers": [{container}]}}}}"#);
+    cluster
+        .kubectl(&[
+            "run",
+            "big",
+            "--image=team/big:900d0001",
+            "--overrides",
+            &overrides,
+        ])
+        .ok();
+    let condition = wait_for(DEADLINE, "the scheduler gives its reason", || {
+        let pod = cluster
+            .get("/api/v1/namespaces/default/pods/big")
+            .ok_or("no pod")?;
+        match pod.pointer("/status/conditions/0") {
+            Some(condition) if condition["reason"] == "Unschedulable" => Ok(condition.clone()),
+            _ => Err(pod["status"].to_string()),
+        }
+    });
+    assert!(
+        condition["message"].to_string().contains("Insufficient cpu"),
+        "{condition}"
+    );
+}

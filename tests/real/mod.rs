@@ -12,3 +12,4 @@ mod processes;
 mod races;
 mod repositories;
 mod stage;
+mod story;

@@ -1,6 +1,6 @@
 //! The processes of the tests: none of them outlives its test, whatever happens to it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -52,7 +52,13 @@ fn a_process_ends_by_itself_by_request_or_by_force() {
 fn a_test_that_is_killed() {
     let state = StateDirectory::create("killed");
     let process = start(&state, "while :; do sleep 0.05; done");
-    println!("\nstarted {} {}", process.pid(), state.path().display());
+    writeln!(
+        io::stdout(),
+        "\nstarted {} {}",
+        process.pid(),
+        state.path().display()
+    )
+    .unwrap();
     loop {
         std::thread::park();
     }

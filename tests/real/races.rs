@@ -47,3 +47,20 @@ fn a_concurrent_commit_survives_and_what_is_promoted_is_what_was_proved() {
     stage.wait_for_status("staging", &[&tags::stuck(1)]);
     assert_eq!(stage.running("prod"), tags::good(1));
 }
+
+/// Both see the same proof; the branch takes one commit, and the other daemon finds it there.
+#[test]
+fn two_daemons_at_once_promote_once() {
+    let stage = Stage::new();
+    let (mut one, mut other) = (stage.daemon(), stage.daemon());
+    stage.wait_until_running("prod", &tags::good(1));
+    stage.wait_for_status("staging", &["\"phase\":\"synced\""]);
+    assert_eq!(stage.promotions().len(), 1);
+    assert_eq!(
+        (one.exit_code(), other.exit_code()),
+        (None, None),
+        "both go on:\n{}\n{}",
+        one.log(),
+        other.log()
+    );
+}

@@ -21,7 +21,6 @@ mod patch;
 mod scalar;
 mod spans;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 
 use change::{Change, Value};

@@ -307,7 +307,6 @@ fn parse_type(word: &str) -> (Gvk, bool) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -248,7 +248,6 @@ pub(crate) fn is_inside(path: &str, dir: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -205,7 +205,6 @@ pub(crate) fn annotate(context: &Context<'_>, layer: &Layer<'_, '_>, resources: 
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

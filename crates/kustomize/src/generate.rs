@@ -313,7 +313,6 @@ fn file_source(source: &str) -> std::result::Result<(&str, &str), String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

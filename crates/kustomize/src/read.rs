@@ -374,7 +374,6 @@ pub(crate) fn set_metadata(node: &mut Node, field: &str, value: Node) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

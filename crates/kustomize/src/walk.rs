@@ -276,7 +276,6 @@ pub(crate) fn propagate(node: &mut Node, source: &Node) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -8,8 +8,6 @@
 //!
 //! `KUSTOMIZE_CASES` is the number of kustomizations (200).
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;

@@ -1,7 +1,5 @@
 //! Laws of the reader and the emitter.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use manifest::yaml;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::format::duration;
+use crate::config::duration::Duration;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Executor, Plan, Rule, Scenario};
 use crate::report::paint::{Paint, Tone};
@@ -25,7 +26,7 @@ pub fn explain(plan: &Plan, paint: Paint) -> String {
             })
             .collect();
         let name = paint.tone(Tone::Strong, &request.name);
-        let limit = duration(request.timeout.as_secs_f64() * 1e3);
+        let limit = Duration(request.timeout);
         put(
             &mut text,
             format_args!(
@@ -164,7 +165,7 @@ mod tests {
             .unwrap();
         let found = explain(&plan, Paint::default());
         for line in [
-            "    GET /: GET /, expects 200-399 within 1m0s",
+            "    GET /: GET /, expects 200-399 within 1m",
             "      ✓ ok",
             "      ↳ a pass needs 39 requests at least when none breaks it, to be 95 % sure; an unclear run is repeated up to 2 times",
             "      ↳ a run sends about 170 requests when each takes 600ms",

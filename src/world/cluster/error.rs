@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use kube::core::Status;
 use manifest::{Manifest, ObjectId, Origin};
 
@@ -118,6 +119,46 @@ impl ClusterError {
 /// The problems that the API server has with one object, each with its line in git.
 #[must_use]
 pub fn object_problems(manifest: &Manifest, id: &ObjectId, status: &Status) -> Vec<Problem> {
+    let mut problems = find_problems(manifest, id, status);
+    for problem in &mut problems {
+        problem.message = without_secrets(manifest, &problem.message);
+    }
+    problems
+}
+
+/// A server's message about a Secret, without what it quotes of it.
+fn without_secrets(manifest: &Manifest, message: &str) -> String {
+    if manifest.value()["kind"] != "Secret" {
+        return message.to_owned();
+    }
+    // What follows is an excerpt of the request.
+    let mut text = message
+        .split(", error found in #")
+        .next()
+        .unwrap_or(message)
+        .to_owned();
+    let fields = ["data", "stringData"]
+        .into_iter()
+        .filter_map(|field| manifest.value()[field].as_object());
+    for value in fields
+        .flat_map(|field| field.values())
+        .filter_map(serde_json::Value::as_str)
+    {
+        let decoded = base64::engine::general_purpose::STANDARD
+            .decode(value)
+            .unwrap_or_default();
+        let decoded = String::from_utf8(decoded).unwrap_or_default();
+        for secret in [value, decoded.as_str()]
+            .into_iter()
+            .filter(|secret| !secret.is_empty())
+        {
+            text = text.replace(secret, "***");
+        }
+    }
+    text
+}
+
+fn find_problems(manifest: &Manifest, id: &ObjectId, status: &Status) -> Vec<Problem> {
     let causes = status
         .details
         .as_ref()
@@ -289,6 +330,24 @@ mod tests {
             let told = object_problems(&manifest, &manifest.id(), &status);
             assert_eq!(told[0].field.as_deref(), Some("spec.replics"), "{message}");
             assert!(!ClusterError::Api(Box::new(status)).is_transient());
+        }
+    }
+
+    #[test]
+    fn what_a_server_quotes_of_a_secret_is_not_repeated() {
+        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {password: Y2FuYXJ5LTE=, other: '%%%'}\n";
+        let secret = Manifest::parse(text, "s.yaml").unwrap().remove(0);
+        for message in [
+            "Secret \"s\" is invalid: data[password]: Invalid value: \"Y2FuYXJ5LTE=\": no",
+            "Secret \"s\" is invalid: stringData: Invalid value: \"canary-1\": no",
+            "illegal base64 data at input byte 0, error found in #10 byte of ...|\":\"canary-1\"|...",
+        ] {
+            let told = object_problems(&secret, &secret.id(), &mk_status(422, message));
+            let told = told[0].to_string();
+            assert!(
+                !told.contains("canary-1") && !told.contains("Y2FuYXJ5LTE="),
+                "{told}"
+            );
         }
     }
 

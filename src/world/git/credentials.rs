@@ -191,7 +191,6 @@ fn unusable(from: String, reason: String) -> GitError {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

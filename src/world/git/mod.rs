@@ -24,7 +24,6 @@ mod local;
 mod process;
 mod push;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 mod tree;
 mod url;

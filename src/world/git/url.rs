@@ -179,7 +179,6 @@ impl fmt::Debug for RepositoryUrl {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 

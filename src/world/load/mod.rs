@@ -20,6 +20,7 @@ use crate::verify::judge::{LoadOutcome, LoadVerdict, is_crossed, judge};
 use crate::verify::progress::{Progress, ScenarioProgress};
 use crate::verify::samples::{Ended, Samples};
 
+mod clock;
 mod connection;
 mod probe;
 pub mod target;
@@ -81,27 +82,20 @@ pub async fn check(
     target.wait_ready(&plan, cancel).await?;
     let looks = plan.strict.max_extend + 1;
     let target = Arc::new(target);
-    let mut samples: Option<Samples> = None;
+    let mut samples = run(&plan, &target, &progress, 0, cancel).await?;
     let mut repetitions = 0;
     loop {
-        let measured = run(&plan, &target, &progress, repetitions, cancel).await?;
-        let samples = match &mut samples {
-            None => samples.insert(measured),
-            Some(before) => {
-                before.extend(measured);
-                before
-            }
-        };
-        let verdict = judge(&plan, samples, looks);
+        let verdict = judge(&plan, &samples, looks);
         if verdict.outcome != LoadOutcome::Inconclusive || repetitions == plan.strict.max_extend {
             return Ok(Checked {
                 url: target.url(),
-                samples: samples.clone(),
+                samples,
                 verdict,
                 repetitions,
             });
         }
         repetitions += 1;
+        samples.extend(run(&plan, &target, &progress, repetitions, cancel).await?);
     }
 }
 

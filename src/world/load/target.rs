@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::probe::Probe;
 use super::user::User;
 use crate::config::load_check::TlsSpec;
-use crate::config::load_check::plan::Plan;
+use crate::config::load_check::plan::{Plan, Request};
 use crate::verify::exchange::ErrorKind;
 
 /// A place that answers HTTP.
@@ -207,7 +207,7 @@ async fn ask(
         let local = tokio::task::LocalSet::new();
         let once = async {
             let mut user = User::new(Arc::new(target), address);
-            tokio::time::timeout(limit, user.ask(&plan.requests[0])).await
+            tokio::time::timeout(limit, user.ask(&harmless(&plan.requests[0]))).await
         };
         match local.block_on(&runtime, once) {
             Ok(answer) => answer.error.map_or(Ok(answer.status), Err),
@@ -215,6 +215,15 @@ async fn ask(
         }
     });
     asked.await.unwrap_or(Err(ErrorKind::Connect))
+}
+
+/// A request that only looks: who waits for readiness must not place an order at each attempt.
+fn harmless(request: &Request) -> Request {
+    let mut request = request.clone();
+    if !matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
+        (request.method, request.body) = ("GET".to_owned(), None);
+    }
+    request
 }
 
 async fn look_up(
@@ -260,6 +269,26 @@ async fn look_up(
 fn prefer_ipv4(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let (four, six): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv4);
     if four.is_empty() { six } else { four }
+}
+
+// === impl TargetError ===
+
+impl TargetError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "write it as http://host:port",
+            Self::Unresolved { .. } => {
+                "is the name right? That of a new load balancer may take minutes: target.waitReady.timeout"
+            }
+            Self::Tls { .. } => "target.tls says whom to trust, and the name that the certificate must have",
+            Self::NotReady { .. } => {
+                "ask it yourself with curl; target.waitReady.timeout says how long it may take to start"
+            }
+            Self::Interrupted { .. } => "run the check again",
+        }
+    }
 }
 
 // === impl Tls ===

@@ -13,7 +13,7 @@ use crate::config::load_check::LoadCheckSpec;
 use crate::config::load_check::plan::Base;
 use crate::verify::exchange::ErrorKind;
 
-/// What a server does with a request for a path.
+/// What a server does with a request for a path; other methods than GET have theirs before it: `POST /path`.
 type Behaviour = fn(&str) -> Reply;
 
 enum Reply {
@@ -76,7 +76,13 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, seen: Arc<AtomicU64>
         }
         seen.fetch_add(1, SeqCst);
         let text = String::from_utf8(std::mem::take(&mut buffer)).unwrap();
-        let path = text.split(' ').nth(1).unwrap().to_owned();
+        let mut words = text.split(' ');
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        let path = if method == "GET" {
+            path.to_owned()
+        } else {
+            format!("{method} {path}")
+        };
         match behaviour(&path) {
             Reply::Answer(status, body) => {
                 let head = format!(
@@ -327,16 +333,47 @@ async fn dead_targets_are_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_readiness_only_looks() {
+    // Asked by POST, this server would never be ready.
+    let server =
+        Server::start(|path| Reply::Answer(if path.starts_with("POST") { 503 } else { 405 }, "")).await;
+    let text = "iterations: 3\nhttp: [{method: POST, path: /orders, body: ''}]";
+    let checked = run_plan(mk_plan(&server.url(), text)).await.unwrap();
+    assert_eq!(statuses(&checked.samples), [(503, None, 3)]);
+    assert_eq!(
+        checked.verdict.outcome,
+        LoadOutcome::Fail,
+        "{:?}",
+        checked.verdict
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_at_the_end_counts_as_slow() {
     let server = Server::start(|_| Reply::Stall("")).await;
-    let text = "vus: 3\nduration: 1s\ngracefulStop: 0s\nthresholds: {http_req_duration: ['p(90)<600000']}";
-    let (plan, samples) = run_at(&server, text).await;
-    assert_eq!(statuses(&samples), [(0, Some(ErrorKind::Interrupted), 3)]);
-    assert_eq!(
-        (samples.iterations[0].complete, samples.iterations[0].interrupted),
-        (0, 3)
-    );
-    assert_eq!(judge(&plan, &samples, 1).outcome, LoadOutcome::Fail);
+    for (grace, error, failed) in [
+        ("0s", ErrorKind::Interrupted, None),
+        ("100ms", ErrorKind::Timeout, Some((3, 3))),
+    ] {
+        let text = format!(
+            "vus: 3\nduration: 1s\ngracefulStop: {grace}\nthresholds: {{http_req_duration: ['p(90)<600000']}}"
+        );
+        let (plan, samples) = run_at(&server, &text).await;
+        assert_eq!(statuses(&samples), [(0, Some(error), 3)], "{grace}");
+        assert_eq!(
+            (samples.iterations[0].complete, samples.iterations[0].interrupted),
+            (0, 3),
+            "{grace}"
+        );
+        assert_eq!(samples.part(&plan, &plan.rules[1].selection), failed, "{grace}");
+        let verdict = judge(&plan, &samples, 1);
+        assert_eq!(
+            verdict.thresholds[0].outcome,
+            LoadOutcome::Fail,
+            "{grace}: {verdict:?}"
+        );
+        assert_eq!(verdict.outcome, LoadOutcome::Fail, "{grace}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

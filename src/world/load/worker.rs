@@ -16,6 +16,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::target::Target;
 use super::user::{Answer, User};
 use crate::config::load_check::plan::{Executor, Plan, Scenario};
@@ -66,8 +67,8 @@ pub struct LiveScenario {
     pub dropped: AtomicU64,
 }
 
-/// How often a worker hands over what it measured.
-const HAND_OVER: Duration = Duration::from_secs(1);
+/// How often a worker hands over what it measured: often enough that it never holds much.
+const HAND_OVER: Duration = Duration::from_millis(250);
 
 /// How often a worker looks whether it is on time.
 const LAG_PERIOD: Duration = Duration::from_millis(20);
@@ -106,9 +107,9 @@ pub fn run(
     LocalSet::new().block_on(&runtime, async {
         let mut tasks = JoinSet::new();
         for (number, scenario) in worker.shared.plan.scenarios.iter().enumerate() {
-            worker.start(&mut tasks, number, scenario, index, workers);
+            worker.start(&mut tasks, number, scenario, index, workers)?;
         }
-        let mut done = pin!(async { while tasks.join_next().await.is_some() {} });
+        let mut done = pin!(join_all(&mut tasks));
         let mut hand_over = tokio::time::interval(HAND_OVER);
         let mut late = Instant::now() + LAG_PERIOD;
         loop {
@@ -130,8 +131,49 @@ pub fn run(
         }
         // As above: a receiver that is gone wants nothing.
         let _ = results.send(worker.samples.take()).await;
-    });
-    Ok(())
+        Ok(())
+    })
+}
+
+/// Waits for every task. One that panicked makes the thread panic: its samples would be missing without a word.
+async fn join_all(tasks: &mut JoinSet<()>) {
+    while let Some(joined) = tasks.join_next().await {
+        expect_sound(joined);
+    }
+}
+
+fn expect_sound(joined: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = joined
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// A time in which a virtual user works: when it begins, when the last iteration may start, and how long that one may
+/// take to finish. Counted from the start of the check.
+type Shift = (Duration, Duration, Duration);
+
+/// The times in which the virtual user of index `vu` works.
+fn shifts(scenario: &Scenario, vu: u32) -> Vec<Shift> {
+    let whole = scenario.executor.duration();
+    let Executor::RampingVus {
+        start,
+        stages,
+        graceful_ramp_down,
+    } = &scenario.executor
+    else {
+        return vec![(scenario.start, scenario.start + whole, scenario.graceful_stop)];
+    };
+    let shift = |(begin, end): (Duration, Duration)| {
+        let grace = if end >= whole {
+            scenario.graceful_stop
+        } else {
+            *graceful_ramp_down
+        };
+        (scenario.start + begin, scenario.start + end, grace)
+    };
+    working_times(*start, stages, vu).into_iter().map(shift).collect()
 }
 
 struct Worker {
@@ -146,6 +188,8 @@ struct Working {
     scenario: usize,
     /// The request under way: its index in the plan, and when it was begun.
     under_way: Option<(usize, Instant)>,
+    /// Whether an iteration may go on for a while after the end.
+    graced: bool,
 }
 
 /// Where the right to start an iteration comes from.
@@ -169,55 +213,33 @@ impl Worker {
         scenario: &Scenario,
         index: usize,
         workers: usize,
-    ) {
-        let mine = |vu: &u32| *vu as usize % workers == index;
-        let whole = scenario.executor.duration();
-        match &scenario.executor {
+    ) -> io::Result<()> {
+        if let Executor::ArrivalRate {
+            start,
+            time_unit,
+            stages,
+            pre_allocated,
+            max,
+        } = &scenario.executor
+        {
             // The free users of an arrival rate are one pool, which stays with one thread.
-            Executor::ArrivalRate {
-                start,
-                time_unit,
-                stages,
-                pre_allocated,
-                max,
-            } => {
-                if number % workers == index {
-                    let arrivals = Arrivals::new(*start, *time_unit, stages);
-                    tasks.spawn_local(Rc::clone(self).arrivals(number, arrivals, *pre_allocated, *max));
-                }
+            if number % workers == index {
+                let begin = self.shared.origin + scenario.start;
+                let moments = Arrivals::new(*start, *time_unit, stages).map(move |due| begin + due);
+                let clock = Clock::start(moments, self.shared.stop.clone())?;
+                tasks.spawn_local(Rc::clone(self).arrivals(number, clock, *pre_allocated, *max));
             }
-            Executor::RampingVus {
-                start,
-                stages,
-                graceful_ramp_down,
-            } => {
-                for vu in (0..scenario.executor.max_vus()).filter(mine) {
-                    let mut shifts = Vec::new();
-                    for (begin, end) in working_times(*start, stages, vu) {
-                        let grace = if end >= whole {
-                            scenario.graceful_stop
-                        } else {
-                            *graceful_ramp_down
-                        };
-                        shifts.push((scenario.start + begin, scenario.start + end, grace));
-                    }
-                    tasks.spawn_local(self.working(number, vu).loops(shifts, Budget::Endless));
-                }
-            }
-            Executor::ConstantVus { vus, .. }
-            | Executor::SharedIterations { vus, .. }
-            | Executor::PerVuIterations { vus, .. } => {
-                for vu in (0..*vus).filter(mine) {
-                    let budget = match &scenario.executor {
-                        Executor::SharedIterations { iterations, .. } => Budget::Common(*iterations),
-                        Executor::PerVuIterations { iterations, .. } => Budget::Own(*iterations),
-                        _ => Budget::Endless,
-                    };
-                    let shift = (scenario.start, scenario.start + whole, scenario.graceful_stop);
-                    tasks.spawn_local(self.working(number, vu).loops(vec![shift], budget));
-                }
-            }
+            return Ok(());
         }
+        for vu in (0..scenario.executor.max_vus()).filter(|vu| *vu as usize % workers == index) {
+            let budget = match &scenario.executor {
+                Executor::SharedIterations { iterations, .. } => Budget::Common(*iterations),
+                Executor::PerVuIterations { iterations, .. } => Budget::Own(*iterations),
+                _ => Budget::Endless,
+            };
+            tasks.spawn_local(self.working(number, vu).loops(shifts(scenario, vu), budget));
+        }
+        Ok(())
     }
 
     fn working(self: &Rc<Self>, scenario: usize, vu: u32) -> Working {
@@ -229,13 +251,13 @@ impl Worker {
             user: User::new(Arc::clone(&self.shared.target), address),
             scenario,
             under_way: None,
+            graced: !self.shared.plan.scenarios[scenario].graceful_stop.is_zero(),
         }
     }
 
     /// Starts an iteration whenever one is due, on a user that is free.
-    async fn arrivals(self: Rc<Self>, number: usize, arrivals: Arrivals, pre_allocated: u32, max: u32) {
+    async fn arrivals(self: Rc<Self>, number: usize, mut clock: Clock, pre_allocated: u32, max: u32) {
         let scenario = &self.shared.plan.scenarios[number];
-        let begin = self.shared.origin + scenario.start;
         let stop = self.shared.origin + scenario.end();
         let free: Rc<RefCell<Vec<Working>>> = Rc::default();
         for vu in 0..pre_allocated {
@@ -243,12 +265,10 @@ impl Worker {
         }
         let mut users = pre_allocated;
         let mut tasks = JoinSet::new();
-        for due in arrivals.map(|due| begin + due) {
-            tokio::select! {
-                () = sleep_precisely(due) => {}
-                () = self.shared.stop.cancelled() => break,
+        while let Some(due) = clock.next().await {
+            while let Some(joined) = tasks.try_join_next() {
+                expect_sound(joined);
             }
-            while tasks.try_join_next().is_some() {}
             let next = free.borrow_mut().pop();
             let mut working = match next {
                 Some(working) => working,
@@ -282,7 +302,7 @@ impl Worker {
                 free.borrow_mut().push(working);
             });
         }
-        while tasks.join_next().await.is_some() {}
+        join_all(&mut tasks).await;
     }
 
     fn live(&self, scenario: usize) -> &LiveScenario {
@@ -294,22 +314,11 @@ impl Worker {
     }
 }
 
-/// Sleeps to the moment, and not to the timer's next tick after it.
-async fn sleep_precisely(due: Instant) {
-    if due.saturating_duration_since(Instant::now()) > TICK {
-        sleep_until(due - TICK).await;
-    }
-    while Instant::now() < due {
-        tokio::task::yield_now().await;
-    }
-}
-
 // === impl Working ===
 
 impl Working {
-    /// Iterates without a pause in each of the times, as long as the budget lasts. A time is when it begins, when the
-    /// last iteration may start, and how long that one may take to finish.
-    async fn loops(mut self, shifts: Vec<(Duration, Duration, Duration)>, mut budget: Budget) {
+    /// Iterates without a pause in each of the shifts, as long as the budget lasts.
+    async fn loops(mut self, shifts: Vec<Shift>, mut budget: Budget) {
         let (origin, stop) = (self.worker.shared.origin, self.worker.shared.stop.clone());
         let mut stopped = pin!(stop.cancelled());
         for (begin, end, grace) in shifts {
@@ -318,6 +327,7 @@ impl Working {
                 () = &mut stopped => return,
             }
             let mut cut = pin!(sleep_until(origin + end + grace));
+            self.graced = !grace.is_zero();
             self.live().vus.fetch_add(1, Relaxed);
             while Instant::now() < origin + end && self.take(&mut budget) {
                 if !self.iteration(None, cut.as_mut(), stopped.as_mut()).await {
@@ -389,10 +399,16 @@ impl Working {
         }
     }
 
-    /// Records the request that was under way when the check ended.
+    /// Records the request that was under way when the check ended. One that was not answered in the time of grace
+    /// either has failed; without such a time it says only that it took this long at least.
     fn interrupt(&mut self) {
         if let Some((index, begin)) = self.under_way.take() {
-            let answer = self.user.cut_off(ErrorKind::Interrupted);
+            let error = if self.graced {
+                ErrorKind::Timeout
+            } else {
+                ErrorKind::Interrupted
+            };
+            let answer = self.user.cut_off(error);
             self.worker.record(self.scenario, index, begin, &answer, false);
         }
     }

@@ -4,8 +4,10 @@
 //! open, as a stopped API server does; a stalled one takes them and stays silent, as a firewall or a lost node does.
 //! The controllers behind it notice nothing, so a cluster is whole again the moment its door opens.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +16,9 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::ports;
 use crate::harness::runtime::{block_on, runtime};
+
+/// How long the door's port may be held by a program that is being started.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the door does with its callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,9 +85,7 @@ async fn attend(ip: Ipv4Addr, mut wanted: watch::Receiver<State>, take: watch::S
             }
             continue;
         }
-        let listener = TcpListener::bind(door)
-            .await
-            .expect("because the port is reserved with the address");
+        let listener = listen(door).await;
         take.send_replace(Some(state));
         loop {
             tokio::select! {
@@ -95,6 +98,21 @@ async fn attend(ip: Ipv4Addr, mut wanted: watch::Receiver<State>, take: watch::S
                 }
                 Some(_) = callers.join_next(), if !callers.is_empty() => {}
             }
+        }
+    }
+}
+
+/// Listens at the door. A program that is just being started holds a copy of the last listener for a moment.
+async fn listen(door: SocketAddr) -> TcpListener {
+    let start = Instant::now();
+    loop {
+        match TcpListener::bind(door).await {
+            Ok(listener) => return listener,
+            Err(error) if start.elapsed() < PATIENCE => {
+                assert_eq!(error.kind(), ErrorKind::AddrInUse, "{door}: {error}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(error) => panic!("{door}, which is reserved with the address: {error}"),
         }
     }
 }

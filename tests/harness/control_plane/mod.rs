@@ -27,6 +27,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig as ClientConfig};
 use serde_json::Value;
@@ -239,9 +240,13 @@ impl ControlPlane {
 fn client(kubeconfig: &Path) -> Client {
     let config = ClientConfig::read_from(kubeconfig).expect("because the harness wrote it");
     block_on(async {
-        let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
+        let mut config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
             .await
             .expect("because its only context is the current one");
+        // The audit log is to tell the harness from whom it watches.
+        config
+            .headers
+            .push((USER_AGENT, HeaderValue::from_static("harness")));
         Client::try_from(config).expect("because its certificates are in PEM")
     })
 }

@@ -197,7 +197,6 @@ fn expand(text: &str, values: &BTreeMap<String, Primitive>) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

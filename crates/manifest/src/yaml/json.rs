@@ -459,7 +459,6 @@ fn scalar_1_1(node: &Node, text: &str) -> Result<Value, JsonError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use serde_json::json;
 

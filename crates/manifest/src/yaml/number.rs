@@ -48,7 +48,6 @@ fn general(scientific: &str, plain: impl FnOnce() -> String) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -423,7 +423,6 @@ fn scalar(text: String, style: ScalarStyle, tag: Option<&str>, place: Place, abs
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::node::Kind;

@@ -1,0 +1,176 @@
+//! Environment: one environment, kept as git says. A pass observes, decides and takes one step; passes repeat.
+
+pub mod error;
+mod situation;
+mod steps;
+mod tell;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::Shared;
+use super::feed::Head;
+use crate::config::repository::Environment;
+use crate::desired::Desired;
+use crate::desired::tree::Rendered;
+use crate::model::EnvName;
+use crate::problem::Problem;
+use crate::promote::decide::Step;
+use crate::record::Phase;
+use crate::verify::health::Health;
+use crate::world::cluster::Cluster;
+use crate::world::cluster::connect::connect;
+use crate::world::cluster::observe::Observation;
+use crate::world::cluster::records::Stored;
+use crate::world::cluster::watch::Watches;
+use error::PassError;
+use situation::DueAnswer;
+
+/// One environment.
+pub struct Reconciler {
+    shared: Shared,
+    name: EnvName,
+    options: Options,
+    cluster: Option<Arc<Cluster>>,
+    stored: Option<Stored>,
+    watches: Watches,
+    changed: Arc<Notify>,
+    heals: u32,
+    due: Option<DueAnswer>,
+    rendered: Option<Rendered>,
+}
+
+/// What a reconciler may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Whether it verifies and promotes, or only syncs.
+    pub promotes: bool,
+    /// Whether kinds that need a confirmation are pruned.
+    pub confirm_prune: bool,
+    /// Verifications that failed before this time are run again; a person asked for it.
+    pub retry_failed_before: Option<Timestamp>,
+}
+
+/// What a pass came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The step that was taken.
+    pub step: Step,
+    /// What the environment is doing now.
+    pub phase: Phase,
+    /// One sentence.
+    pub message: String,
+    /// When to look again at the latest.
+    pub again: Duration,
+}
+
+/// All that a pass knows before it decides.
+struct View<'a> {
+    head: &'a Head,
+    environment: &'a Environment,
+    desired: Desired,
+    /// What is wrong with HEAD, when an earlier state stays in force.
+    problems: Vec<Problem>,
+    observation: Observation,
+    health: Health,
+}
+
+// === impl Reconciler ===
+
+impl Reconciler {
+    /// A reconciler of the environment called `name`.
+    #[must_use]
+    pub fn new(shared: Shared, name: EnvName, options: Options) -> Self {
+        Self {
+            shared,
+            name,
+            options,
+            cluster: None,
+            stored: None,
+            watches: Watches::default(),
+            changed: Arc::new(Notify::new()),
+            heals: 0,
+            due: None,
+            rendered: None,
+        }
+    }
+
+    /// Notified whenever something of the environment changes in its cluster.
+    #[must_use]
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
+    /// Observes, decides, and takes one step.
+    ///
+    /// # Errors
+    ///
+    /// When something outside did not do what was asked. Nothing is half done in a way that the next pass does not
+    /// see and finish.
+    pub async fn pass(&mut self, head: &Head) -> Result<Outcome, PassError> {
+        let result = self.try_pass(head).await;
+        if let Err(error) = &result {
+            self.recover_from(error).await;
+        }
+        result
+    }
+
+    async fn try_pass(&mut self, head: &Head) -> Result<Outcome, PassError> {
+        let environment = head
+            .config
+            .environments
+            .get(&self.name)
+            .ok_or_else(|| PassError::Unknown(self.name.clone()))?;
+        let cluster = self.cluster(environment).await?;
+        let mut stored = match self.stored.take() {
+            Some(stored) => stored,
+            None => cluster.read_record(&self.name).await?,
+        };
+        let (desired, problems) = self.desired(head, environment, &stored.record).await?;
+        let observation = match cluster
+            .observe(&self.name, &desired.objects, &stored.record.inventory)
+            .await
+        {
+            Ok(observation) => observation,
+            Err(error) => {
+                self.stored = Some(stored);
+                return Err(error.into());
+            }
+        };
+        self.watches.follow(&cluster, &observation.objects, &self.changed);
+        let health = self
+            .health(&cluster, environment, &observation, &stored.record)
+            .await?;
+        let view = View {
+            head,
+            environment,
+            desired,
+            problems,
+            observation,
+            health,
+        };
+        let step = self.decide(&view, &stored.record).await?;
+        let outcome = self.take(&step, &view, &cluster, &mut stored).await?;
+        self.tell(&view, &outcome, &cluster, &mut stored).await?;
+        self.stored = Some(stored);
+        Ok(outcome)
+    }
+
+    async fn cluster(&mut self, environment: &Environment) -> Result<Arc<Cluster>, PassError> {
+        if let Some(cluster) = &self.cluster {
+            return Ok(Arc::clone(cluster));
+        }
+        let cluster = Arc::new(connect(&environment.spec, self.shared.kubeconfig.as_deref()).await?);
+        self.cluster = Some(Arc::clone(&cluster));
+        Ok(cluster)
+    }
+
+    /// Forgets the connection, so that the next pass reads the kubeconfig and its credentials again.
+    pub fn disconnect(&mut self) {
+        self.cluster = None;
+        self.watches = Watches::default();
+    }
+}
