@@ -1,7 +1,7 @@
 //! Differential: random kustomizations, rendered by gitsync's renderer and by kustomize, byte for byte.
 //!
 //! A case follows from its seed alone. `GITSYNC_DIFFERENTIAL_CASES` is the number of cases (150 unless set; 10,000 is
-//! the run before a release, some minutes on two cores), `GITSYNC_DIFFERENTIAL_SEED` the first seed (0 unless set):
+//! the run before a release, about 20 minutes on two cores), `GITSYNC_DIFFERENTIAL_SEED` the first seed (0 unless set):
 //!
 //! ```text
 //! GITSYNC_DIFFERENTIAL_CASES=10000 cargo test --test main render::differential

@@ -3,7 +3,6 @@
 //! The reference is kustomize, built from its Go module by `harness::binaries`. `differential` holds the test and says
 //! how to run it over more cases, and how to look at one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::format_push_string,
     reason = "the texts of a generator read better as formats"
