@@ -108,15 +108,7 @@ pub fn main() -> ExitCode {
     };
     let mut ui = Ui::new(cli.color, cli.quiet);
     start_log(&ui, cli.verbose, cli.quiet);
-    let result = match runtime() {
-        Ok(runtime) => {
-            let result = runtime.block_on(dispatch(&mut ui, cli));
-            // A blocked git call must not hold back the end.
-            runtime.shutdown_background();
-            result
-        }
-        Err(error) => Err(Failure::new(Kind::Bug, error)),
-    };
+    let result = run_command(&mut ui, cli);
     match result {
         Ok(answer) => ExitCode::from(answer.code()),
         Err(failure) => {
@@ -124,6 +116,20 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.kind.code())
         }
     }
+}
+
+/// Runs the command; what waits for nothing outside needs no runtime, whose threads would be most of its time.
+fn run_command(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
+    match &cli.command {
+        Command::Render(args) => return render::render(ui, args),
+        Command::Schema(args) => return schema::schema(ui, args),
+        _ => {}
+    }
+    let runtime = runtime().map_err(|error| Failure::new(Kind::Bug, error))?;
+    let result = runtime.block_on(dispatch(ui, cli));
+    // A blocked git call must not hold back the end.
+    runtime.shutdown_background();
+    result
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

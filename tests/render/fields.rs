@@ -171,7 +171,7 @@ fn source(tree: &mut Tree) -> String {
         return format!("  sourceValue: {}\n", string_value(&mut tree.random));
     }
     let from = tree.some_object();
-    let path = if tree.random.percent(25) {
+    let path = if tree.random.percent(10) {
         path(tree, from.kind)
     } else {
         "metadata.name"

@@ -212,7 +212,7 @@ fn operations(tree: &mut Tree, object: &Object) -> String {
     for _ in 0..1 + tree.random.below(2) {
         let value = scalar(&mut tree.random);
         let has_pods = matches!(object.kind, "Deployment" | "StatefulSet" | "DaemonSet" | "Job");
-        let text = match tree.random.below(24) {
+        let text = match tree.random.below(40) {
             // These two mostly fail, and so does the build.
             0 => "- {op: test, path: /metadata/name, value: web}\n".to_owned(),
             1 => "- {\"op\": \"remove\", \"path\": \"/metadata/labels\"}\n".to_owned(),

@@ -1,9 +1,10 @@
 //! Files: the tree that a build reads, wherever it is kept.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
@@ -127,6 +128,9 @@ impl Files for MemoryFiles {
 pub struct DirFiles {
     root: PathBuf,
     limit: u64,
+    /// Directories without their symlinks: resolving the same ones for every file is most of what a build asks a
+    /// file system.
+    directories: Arc<Mutex<HashMap<String, PathBuf>>>,
 }
 
 impl DirFiles {
@@ -146,6 +150,7 @@ impl DirFiles {
         Ok(Self {
             root,
             limit: Self::LIMIT,
+            directories: Arc::default(),
         })
     }
 
@@ -162,6 +167,30 @@ impl DirFiles {
 
     /// The place on disk of a path, if it is inside the root.
     fn locate(&self, path: &str) -> Result<PathBuf, FilesError> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if matches!(name, "" | "." | "..") {
+            return self.canonical(path);
+        }
+        let full = self.directory(directory)?.join(name);
+        let meta = fs::symlink_metadata(&full).map_err(|error| io_error(&error))?;
+        if meta.is_symlink() {
+            self.canonical(path)
+        } else {
+            Ok(full)
+        }
+    }
+
+    fn directory(&self, path: &str) -> Result<PathBuf, FilesError> {
+        let mut known = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full) = known.get(path) {
+            return Ok(full.clone());
+        }
+        let full = self.canonical(path)?;
+        known.insert(path.to_owned(), full.clone());
+        Ok(full)
+    }
+
+    fn canonical(&self, path: &str) -> Result<PathBuf, FilesError> {
         let full = fs::canonicalize(self.root.join(path)).map_err(|error| io_error(&error))?;
         if full.starts_with(&self.root) {
             Ok(full)

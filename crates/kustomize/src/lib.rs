@@ -47,8 +47,8 @@
 //! a renderer that differs is a surprise in somebody's cluster: a label that one transformer put into several
 //! fields is changed in all of them by a later patch, `tagSuffix` is applied twice, a folded text with an
 //! indented line gains a line break. It is checked in three ways: by cases whose output `tests/record.py`
-//! recorded from the reference, by a property test that builds random kustomizations with both
-//! (`tests/differential.rs`), and by the unit tests of each rule. The known differences are listed with their
+//! recorded from the reference, by a property test of the workspace that builds random kustomizations with both
+//! (`tests/render` at its root), and by the unit tests of each rule. The known differences are listed with their
 //! reasons in `docs/kustomize-differences.md`; none changes the output of a tree of plain manifests.
 //!
 //! Errors are this crate's own: they name file, line and field, and say what to do.

@@ -86,8 +86,24 @@ fn field_value(node: &Node, field: &str) -> std::result::Result<Value, String> {
             Data::Scalar(text) => Ok(text.as_str().into()),
             // A list is no mapping of values, which the reference takes for none.
             Data::Sequence(_) => Ok(Value::Null),
-            Data::Mapping(_) => value.to_json().map_err(|error| error.to_string()),
+            Data::Mapping(_) => value
+                .to_json()
+                .map(through_floats)
+                .map_err(|error| error.to_string()),
         },
+    }
+}
+
+/// Numbers as the reference's decoder has them, which knows floats alone: integers above 2^53 lose digits.
+fn through_floats(value: Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),
+        Value::Array(items) => items.into_iter().map(through_floats).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (key, through_floats(value)))
+            .collect(),
+        other => other,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::build::Context;
 use crate::error::{BuildError, Result};
 use crate::layer::Accumulated;
 use crate::resource::Resource;
-use crate::walk::visit;
+use crate::walk::{propagate, visit};
 
 /// Replaces all vars.
 ///
@@ -31,10 +31,14 @@ pub(crate) fn resolve(context: &Context<'_>, accumulated: &mut Accumulated) -> R
         let place = resource.place;
         for spec in &fields {
             if spec.matches(&resource.node) {
+                let mut written = Vec::new();
                 visit(&mut resource.node, &spec.path, None, &mut |node| {
-                    replace(node, &values)
+                    replace(node, &values, &mut written)
                 })
                 .map_err(|why| context.located(place, BuildError::new(why)))?;
+                for node in &written {
+                    propagate(&mut resource.node, node);
+                }
             }
         }
     }
@@ -111,7 +115,12 @@ fn decimal(float: f64) -> String {
         .unwrap_or_default()
 }
 
-fn replace(node: &mut Node, values: &BTreeMap<String, Primitive>) -> std::result::Result<(), String> {
+/// Replaces the vars of a field; `written` gets the nodes that stand in other places too.
+fn replace(
+    node: &mut Node,
+    values: &BTreeMap<String, Primitive>,
+    written: &mut Vec<Node>,
+) -> std::result::Result<(), String> {
     if node.is_null() {
         return Ok(());
     }
@@ -119,7 +128,7 @@ fn replace(node: &mut Node, values: &BTreeMap<String, Primitive>) -> std::result
     match &mut node.data {
         Data::Scalar(_) => {
             if is_text(node) {
-                replace_text(node, values);
+                replace_text(node, values, written);
             }
             Ok(())
         }
@@ -129,7 +138,7 @@ fn replace(node: &mut Node, values: &BTreeMap<String, Primitive>) -> std::result
                     return Err(format!("invalid map key: {:?}", key.as_str().unwrap_or_default()));
                 }
                 if is_text(value) {
-                    replace_text(value, values);
+                    replace_text(value, values, written);
                 }
             }
             Ok(())
@@ -138,14 +147,14 @@ fn replace(node: &mut Node, values: &BTreeMap<String, Primitive>) -> std::result
             if !is_text(item) {
                 return Err("invalid value type, expected a string".to_owned());
             }
-            replace_text(item, values);
+            replace_text(item, values, written);
             Ok(())
         }),
     }
 }
 
 /// Replaces the vars of one text. A text that is nothing but a var takes the var's type.
-fn replace_text(node: &mut Node, values: &BTreeMap<String, Primitive>) {
+fn replace_text(node: &mut Node, values: &BTreeMap<String, Primitive>, written: &mut Vec<Node>) {
     let Some(text) = node.as_str() else { return };
     let whole = text
         .strip_prefix("$(")
@@ -159,6 +168,9 @@ fn replace_text(node: &mut Node, values: &BTreeMap<String, Primitive>) {
     node.tag = tag;
     node.style = Style::Plain;
     node.tagged = false;
+    if node.link != 0 {
+        written.push(node.clone());
+    }
 }
 
 fn expand(text: &str, values: &BTreeMap<String, Primitive>) -> String {
@@ -219,7 +231,7 @@ mod tests {
             assert_eq!(expand(text, &values), expected, "{text}");
         }
         let mut node = Node::string("$(N)");
-        replace_text(&mut node, &values);
+        replace_text(&mut node, &values, &mut Vec::new());
         assert_eq!(node.to_json().unwrap(), Value::from(80));
     }
 }
