@@ -125,3 +125,26 @@ fn a_load_balancer_that_stays_pending_is_told_and_waited_for() {
     cloud.release("flask-app", "flask-app-service");
     stage.wait_until_running("prod", &tags::good(1));
 }
+
+/// Git moves prod to another context while the daemon runs: it is followed there.
+#[test]
+fn an_environment_that_moves_to_another_context_is_followed() {
+    let stage = Stage::new();
+    let pair = stage.pair();
+    // Prod's first context has credentials that nobody renews; the second one works.
+    let contexts = Kubeconfig::default()
+        .with("staging", pair.staging.access())
+        .with("prod", {
+            let mut wrong = pair.prod.access();
+            wrong.token = "nobody".to_owned();
+            wrong
+        })
+        .with("prod-new", pair.prod.access());
+    let kubeconfig = pair.write_kubeconfig("moved", &contexts, 0o400);
+    let daemon = stage.daemon_with(&kubeconfig);
+    stage.wait_for_log(&daemon, &["cluster prod does not accept the credentials"]);
+    let path = "environments/prod/environment.yaml";
+    let moved = stage.read(path).replace("context: prod", "context: prod-new");
+    stage.commit("Move prod", &[(path, &moved)]);
+    stage.wait_until_running("prod", &tags::good(1));
+}

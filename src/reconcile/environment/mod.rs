@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::Shared;
 use super::feed::Head;
+use crate::config::environment::{ClusterSpec, Impersonate};
 use crate::config::repository::Environment;
 use crate::desired::Desired;
 use crate::desired::tree::Rendered;
@@ -35,6 +36,8 @@ pub struct Reconciler {
     name: EnvName,
     options: Options,
     cluster: Option<Arc<Cluster>>,
+    /// What git says of the cluster and the account, as far as `cluster` was made from it.
+    reached_by: Option<(ClusterSpec, Option<Impersonate>)>,
     stored: Option<Stored>,
     watches: Watches,
     changed: Arc<Notify>,
@@ -89,6 +92,7 @@ impl Reconciler {
             name,
             options,
             cluster: None,
+            reached_by: None,
             stored: None,
             watches: Watches::default(),
             changed: Arc::new(Notify::new()),
@@ -160,6 +164,16 @@ impl Reconciler {
     }
 
     async fn cluster(&mut self, environment: &Environment) -> Result<Arc<Cluster>, PassError> {
+        let reference = (
+            environment.spec.cluster.clone(),
+            environment.spec.impersonate.clone(),
+        );
+        if self.reached_by.as_ref() != Some(&reference) {
+            // Git names another cluster or account now: nothing that is known of the old one holds there.
+            self.disconnect();
+            self.stored = None;
+            self.reached_by = Some(reference);
+        }
         if let Some(cluster) = &self.cluster {
             return Ok(Arc::clone(cluster));
         }
