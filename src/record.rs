@@ -147,6 +147,19 @@ const SYNCED: &str = "synced";
 const VERIFICATIONS: &str = "verifications";
 const STATUS: &str = "status";
 
+// === impl Synced ===
+
+impl Synced {
+    /// What evidence for this sync, judged by gates of that hash, is about.
+    #[must_use]
+    pub fn evidence_key(&self, gates: &str) -> EvidenceKey {
+        EvidenceKey {
+            objects: self.objects.clone(),
+            gates: gates.to_owned(),
+        }
+    }
+}
+
 // === impl Record ===
 
 impl Record {

@@ -156,7 +156,7 @@ impl Reconciler {
             observation,
             health,
         };
-        let step = self.decide(&view, &stored.record).await?;
+        let step = self.decide(&view, &stored.record).await;
         let outcome = self.take(&step, &view, &cluster, &mut stored).await?;
         self.tell(&view, &outcome, &cluster, &mut stored).await?;
         self.stored = Some(stored);

@@ -124,7 +124,7 @@ impl Reconciler {
         ))
     }
 
-    pub(super) async fn decide(&mut self, view: &View<'_>, record: &Record) -> Result<Step, PassError> {
+    pub(super) async fn decide(&mut self, view: &View<'_>, record: &Record) -> Step {
         let name = self.name.clone();
         let promotions: Vec<(&Promotion, String)> = view
             .head
@@ -143,7 +143,7 @@ impl Reconciler {
                 .verifications
                 .get(&promotion.name)
                 .filter(|last| !asked_again(last));
-            let due = self.due(view, promotion, gates, record, last).await?;
+            let due = self.due(view, promotion, gates, record, last).await;
             let rested = |last: &Verification| {
                 Timestamp::now().duration_since(last.finished).unsigned_abs() >= VOID_PAUSE
             };
@@ -161,7 +161,7 @@ impl Reconciler {
             .diff
             .changed()
             .any(|object| !matches!(object.change, Change::Prune(_)));
-        Ok(decide(&Situation {
+        decide(&Situation {
             desired: &view.desired.hash,
             synced: record.synced.as_ref().map(|synced| synced.objects.as_str()),
             differs,
@@ -169,7 +169,7 @@ impl Reconciler {
             self_heal: view.environment.spec.sync.self_heal,
             health: view.health.clone(),
             promotions: candidates,
-        }))
+        })
     }
 
     /// Whether promoting the last verification would change anything. Asked only of what passed, and once per commit.
@@ -180,20 +180,17 @@ impl Reconciler {
         gates: &str,
         record: &Record,
         last: Option<&Verification>,
-    ) -> Result<Due, PassError> {
+    ) -> Due {
         let (Some(last), Some(synced)) = (last, &record.synced) else {
-            return Ok(Due::No);
+            return Due::No;
         };
-        let key = EvidenceKey {
-            objects: synced.objects.clone(),
-            gates: gates.to_owned(),
-        };
+        let key = synced.evidence_key(gates);
         let Some(proof) = Proof::of(last, &key) else {
-            return Ok(Due::No);
+            return Due::No;
         };
         let revision = view.head.snapshot.revision();
         if let Some(known) = self.due.as_ref().filter(|known| known.answers(revision, &key)) {
-            return Ok(known.due.clone());
+            return known.due.clone();
         }
         let (due, expires) = match promotion::due(&self.shared.remote, view.head, promotion, proof).await {
             Ok(due) => (due, None),
@@ -208,7 +205,7 @@ impl Reconciler {
             due: due.clone(),
             expires,
         });
-        Ok(due)
+        due
     }
 
     fn has_prunes(&self, view: &View<'_>, inventory: &Inventory) -> bool {

@@ -17,7 +17,7 @@ use crate::promote::decide::{Due, Step};
 use crate::promote::proof::Proof;
 use crate::reconcile::gate;
 use crate::reconcile::promotion::{self, Promoted, gates_hash};
-use crate::record::{EvidenceKey, Phase, Record, Synced, Verdict};
+use crate::record::{Phase, Record, Synced, Verdict};
 use crate::world::cluster::observe::Observation;
 use crate::world::cluster::records::Stored;
 use crate::world::cluster::{Cluster, FIELD_MANAGER};
@@ -210,10 +210,12 @@ impl Reconciler {
         let Some(promotion) = view.head.config.promotions.get(name) else {
             return (Phase::Held, String::new());
         };
-        let key = stored.record.synced.as_ref().map(|synced| EvidenceKey {
-            objects: synced.objects.clone(),
-            gates: gates_hash(promotion, &view.head.config),
-        });
+        let gates = gates_hash(promotion, &view.head.config);
+        let key = stored
+            .record
+            .synced
+            .as_ref()
+            .map(|synced| synced.evidence_key(&gates));
         let last = stored.record.verifications.get(name);
         let Some((key, proof)) = key
             .zip(last)

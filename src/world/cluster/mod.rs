@@ -80,17 +80,6 @@ impl Cluster {
         &self.client
     }
 
-    /// The API server's version, as it tells it. The cheapest request that shows whether it is there.
-    ///
-    /// # Errors
-    ///
-    /// When it is not.
-    pub async fn version(&self) -> Result<String, ClusterError> {
-        self.request(self.client.apiserver_version())
-            .await
-            .map(|info| info.git_version)
-    }
-
     /// Runs one request with a deadline and classifies its error.
     async fn request<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
         match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
