@@ -1,6 +1,6 @@
 //! Model: the words that all stages share. Names, revisions, images, edits; no behaviour beyond their own text form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,6 +38,8 @@ pub struct ImageRef {
 pub struct Edit {
     /// New contents by path.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// The files that go; one that is not there is none that has to.
+    pub removed: BTreeSet<String>,
 }
 
 /// What a commit says: a subject, an optional body and trailers.
@@ -190,6 +192,23 @@ impl fmt::Display for ImageRef {
             write!(f, "@{digest}")?;
         }
         Ok(())
+    }
+}
+
+// === impl Edit ===
+
+impl Edit {
+    /// Whether it names no file at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.removed.is_empty()
+    }
+
+    /// The paths that it names, sorted.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&str> {
+        let paths: BTreeSet<&String> = self.files.keys().chain(&self.removed).collect();
+        paths.into_iter().map(String::as_str).collect()
     }
 }
 

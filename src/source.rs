@@ -60,7 +60,7 @@ pub struct Layered<'a> {
     outside: &'a (dyn Files + Send + Sync),
 }
 
-/// An edit laid over a tree: the files that it names have its contents.
+/// An edit laid over a tree: the files that it names have its contents, or are gone.
 pub struct Edited<'a> {
     tree: &'a (dyn Files + Send + Sync),
     edit: &'a Edit,
@@ -192,7 +192,11 @@ impl<'a> Edited<'a> {
 
 impl Files for Edited<'_> {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
-        match self.edit.files.get(&self.resolve(path)?) {
+        let real = self.resolve(path)?;
+        if self.edit.removed.contains(&real) {
+            return Err(FilesError::NotFound);
+        }
+        match self.edit.files.get(&real) {
             Some(content) => Ok(Cow::Borrowed(content)),
             None => self.tree.read(path),
         }
@@ -201,6 +205,9 @@ impl Files for Edited<'_> {
     fn kind(&self, path: &str) -> Option<Kind> {
         if self.edit.files.contains_key(path) {
             return Some(Kind::File);
+        }
+        if self.edit.removed.contains(path) {
+            return None;
         }
         let leads_there = || self.edit.files.keys().any(|file| is_below(path, file));
         self.tree
@@ -277,7 +284,7 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
 
@@ -372,9 +379,10 @@ mod tests {
 
     #[test]
     fn an_edit_shows_its_own_files_and_the_rest_of_the_tree() {
-        let tree = Named("tree", &["a/b", "a/c"]);
+        let tree = Named("tree", &["a/b", "a/c", "a/gone"]);
         let edit = Edit {
             files: BTreeMap::from([("a/b".into(), b"new".to_vec()), ("d/e".into(), b"new".to_vec())]),
+            removed: BTreeSet::from(["a/gone".to_owned()]),
         };
         let edited = Edited::new(&tree, &edit);
         for (path, kind, content) in [
@@ -383,6 +391,7 @@ mod tests {
             ("d", Some(Kind::Dir), None),
             ("d/e", Some(Kind::File), Some("new")),
             ("x", None, None),
+            ("a/gone", None, None),
         ] {
             assert_eq!(edited.kind(path), kind, "{path}");
             assert_eq!(

@@ -1,10 +1,11 @@
 //! The integration tests: one binary, so that everything is linked once.
 //!
-//! `layers` holds the architecture, `real` drives the built binary on a real Kubernetes control plane,
+//! `layers` holds the architecture, `cli` drives the built binary on git repositories alone, `real` drives the built binary on a real Kubernetes control plane,
 //! `render` compares the renderer with kustomize.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 
+mod cli;
 mod harness;
 mod layers;
 mod real;
@@ -20,6 +21,7 @@ fn every_file_is_declared() {
         ("real", "real/mod.rs"),
         ("harness", "harness/mod.rs"),
         ("render", "render/mod.rs"),
+        ("cli", "cli/mod.rs"),
     ] {
         let declared = std::fs::read_to_string(root.join(parent)).unwrap();
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {

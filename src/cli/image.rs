@@ -1,19 +1,12 @@
 //! `gitsync image set`: the one-line edit that CI makes, committed and pushed.
 
-use std::time::Duration;
-
-use kustomize::edit::{self, NewImage};
-
-use super::Output;
-use super::context::{Checkout, Context, head_failure};
-use super::failure::{Answer, Failure, Kind};
+use super::context::{Checkout, Context};
+use super::edit::{self, EditArgs, Wish};
+use super::failure::{Answer, Failure};
 use super::ui::Ui;
-use crate::config::repository::Environment;
 use crate::model::{CommitMessage, Edit, ImageRef};
 use crate::problem::Problems;
-use crate::promote::overlay::{ImageChange, edit_problem, kustomization, resolve};
-use crate::reconcile::feed::fetch_head;
-use crate::world::git::PushError;
+use crate::promote::overlay::{ImageChange, kustomization, set_images};
 
 /// Arguments of `gitsync image`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +17,7 @@ pub struct ImageArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum ImageCommand {
-    /// Set the image of an environment's overlay
+    /// Set images in an environment's overlay, all of them in one commit
     Set(SetArgs),
 }
 
@@ -40,17 +33,9 @@ pub struct SetArgs {
     /// Commit on top of the remote branch and push, with retries when it moves; otherwise only the file is changed
     #[arg(long)]
     pub push: bool,
-    /// Commit subject; by default it names the images
-    #[arg(short, long, value_name = "TEXT", requires = "push")]
-    pub message: Option<String>,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Output,
+    #[command(flatten)]
+    edit: EditArgs,
 }
-
-/// How often a moved branch is tried again.
-const TRIES: u32 = 10;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs `gitsync image …`.
 ///
@@ -64,11 +49,16 @@ pub async fn image(ui: &mut Ui, context: &Context, args: &ImageArgs) -> Result<A
         .iter()
         .map(|text| parse(text))
         .collect::<Result<Vec<_>, _>>()?;
-    if args.push {
-        push(ui, context, args, &changes).await
-    } else {
-        write(ui, context, args, &changes).await
+    if !args.push {
+        let checkout = edit::working_copy(context).await?;
+        let wish = wish(&checkout, args, &changes).await?;
+        return edit::write(ui, &args.edit, &checkout, &wish);
     }
+    let changes = &changes;
+    edit::push(ui, context, &args.edit, |tip| async move {
+        wish(&tip.checkout?, args, changes).await
+    })
+    .await
 }
 
 /// Reads `NAME=IMAGE:TAG`.
@@ -90,151 +80,46 @@ fn parse(text: &str) -> Result<ImageChange, Failure> {
     })
 }
 
-async fn write(
-    ui: &mut Ui,
-    context: &Context,
-    args: &SetArgs,
-    changes: &[ImageChange],
-) -> Result<Answer, Failure> {
-    if context.args.repo.is_some() {
-        return Err(Failure::usage(
-            "without --push, the file of the working copy is changed; --repo names another repository",
-        ));
-    }
-    let checkout = context.checkout().await?;
-    let environment = environment(&checkout, &args.env)?;
-    let edit = edit_of(&checkout, environment, changes).await?;
-    for (path, content) in &edit.files {
-        checkout.write(path, content)?;
-        ui.story(&format!("changed {path}"));
-    }
-    answer(ui, args, environment, &edit, None)
-}
-
-async fn push(
-    ui: &mut Ui,
-    context: &Context,
-    args: &SetArgs,
-    changes: &[ImageChange],
-) -> Result<Answer, Failure> {
-    let remote = context.remote()?;
-    let identity = context.identity();
-    let mut pause = FIRST_PAUSE;
-    for attempt in 1.. {
-        let head = fetch_head(&remote).await.map_err(head_failure)?;
-        let checkout = Checkout::of_remote(head, remote.clone());
-        let environment = environment(&checkout, &args.env)?;
-        let edit = edit_of(&checkout, environment, changes).await?;
-        let message = message(args, environment, changes);
-        let base = checkout.head.snapshot.revision();
-        match remote
-            .commit_and_push(base, &edit, &message, &identity, &environment.dir)
-            .await
-        {
-            Ok(Some(pushed)) => {
-                ui.story(&format!(
-                    "pushed {} to {}",
-                    pushed.revision.short(),
-                    remote.git().branch()
-                ));
-                return answer(ui, args, environment, &edit, Some(pushed.revision.as_str()));
-            }
-            Ok(None) => return answer(ui, args, environment, &Edit::default(), None),
-            Err(error) if error.retryable() && attempt < TRIES => {
-                ui.story(&format!("{error}; trying again"));
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-            Err(error) => return Err(push_failure(error)),
-        }
-    }
-    Ok(Answer::Yes)
-}
-
-/// A push that did not go through, at the edge.
-pub fn push_failure(error: PushError) -> Failure {
-    let kind = match &error {
-        PushError::Rejected { .. } | PushError::Outside { .. } => Kind::Refused,
-        PushError::Denied(_) => Kind::Usage,
-        other if other.retryable() => Kind::Unreachable,
-        _ => Kind::Usage,
-    };
-    Failure::new(kind, error)
-}
-
-fn environment<'a>(checkout: &'a Checkout, name: &str) -> Result<&'a Environment, Failure> {
-    checkout
+async fn wish(checkout: &Checkout, args: &SetArgs, changes: &[ImageChange]) -> Result<Wish, Failure> {
+    let environment = checkout
         .config()
-        .environment(name)
-        .map_err(|problem| Failure::usage(Problems::from(problem)))
-}
-
-async fn edit_of(
-    checkout: &Checkout,
-    environment: &Environment,
-    changes: &[ImageChange],
-) -> Result<Edit, Failure> {
+        .environment(&args.env)
+        .map_err(|problem| Failure::usage(Problems::from(problem)))?;
     let (path, before) = kustomization(&checkout.head.snapshot, &environment.dir).map_err(Failure::usage)?;
     // A container's name is looked up in what is rendered; the overlay may be set without that, too.
     let desired = checkout.render(environment).await.ok();
     let objects = desired.map(|desired| desired.objects).unwrap_or_default();
-    let mut text = before.clone();
-    for change in changes {
-        let in_file = |error: edit::EditError| edit_problem(&path, &error);
-        let entries = edit::images(&text)
-            .map_err(in_file)
-            .map_err(|problem| Failure::usage(Problems::from(problem)))?;
-        let (name, image): (String, NewImage) = resolve(change, &entries, &objects, &path)
-            .map_err(|problem| Failure::usage(Problems::from(problem)))?;
-        text = edit::set_image(&text, &name, &image)
-            .map_err(in_file)
-            .map_err(|problem| Failure::usage(Problems::from(problem)))?;
-    }
+    let text = set_images(&path, &before, changes, &objects).map_err(Failure::usage)?;
     let mut edit = Edit::default();
     if text != before {
         edit.files.insert(path, text.into_bytes());
     }
-    Ok(edit)
+    Ok(Wish {
+        environment: environment.name.to_string(),
+        dir: environment.dir.clone(),
+        edit,
+        message: message(&args.env, changes),
+        done: format!("{} set in {}", args.images.join(" "), args.env),
+        idle: format!(
+            "{} already has {}; nothing changed",
+            args.env,
+            args.images.join(" ")
+        ),
+    })
 }
 
-fn message(args: &SetArgs, environment: &Environment, changes: &[ImageChange]) -> CommitMessage {
+fn message(environment: &str, changes: &[ImageChange]) -> CommitMessage {
     let images: Vec<String> = changes.iter().map(|change| change.image.to_string()).collect();
     let short: Vec<&str> = images
         .iter()
         .map(|image| image.rsplit('/').next().unwrap_or(image))
         .collect();
     CommitMessage {
-        subject: args
-            .message
-            .clone()
-            .unwrap_or_else(|| format!("Set {} in {}", short.join(", "), environment.name)),
+        subject: format!("Set {} in {environment}", short.join(", ")),
         body: String::new(),
         trailers: images
             .into_iter()
             .map(|image| ("Gitsync-Image".to_owned(), image))
             .collect(),
     }
-}
-
-fn answer(
-    ui: &mut Ui,
-    args: &SetArgs,
-    environment: &Environment,
-    edit: &Edit,
-    revision: Option<&str>,
-) -> Result<Answer, Failure> {
-    let changed = !edit.files.is_empty();
-    let text = match args.output {
-        Output::Json => format!(
-            "{:#}\n",
-            serde_json::json!({"environment": environment.name, "changed": changed, "files": edit.files.keys().collect::<Vec<_>>(), "revision": revision})
-        ),
-        Output::Text if changed => format!("{} set in {}\n", args.images.join(" "), environment.name),
-        Output::Text => format!(
-            "{} already has {}; nothing changed\n",
-            environment.name,
-            args.images.join(" ")
-        ),
-    };
-    ui.print(&text)
 }

@@ -3,11 +3,13 @@
 pub mod check;
 pub mod context;
 pub mod diff;
+pub mod edit;
 pub mod failure;
 pub mod image;
 pub mod promote;
 pub mod render;
 pub mod run;
+pub mod scale;
 pub mod schema;
 pub mod status;
 pub mod sync;
@@ -87,6 +89,8 @@ enum Command {
     Promote(promote::PromoteArgs),
     /// Change images in an overlay
     Image(image::ImageArgs),
+    /// Change the number of replicas in an overlay
+    Scale(scale::ScaleArgs),
     /// Print what a kustomization renders to, as `kustomize build` does
     Render(render::RenderArgs),
     /// Find everything that is wrong without asking a cluster
@@ -149,6 +153,7 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Check(args) => check::check(ui, &context, args).await,
         Command::Promote(args) => promote::promote(ui, &context, args).await,
         Command::Image(args) => image::image(ui, &context, args).await,
+        Command::Scale(args) => scale::scale(ui, &context, args).await,
         Command::Render(args) => render::render(ui, args),
         Command::Validate(args) => validate::validate(ui, &context, args).await,
         Command::Schema(args) => schema::schema(ui, args),

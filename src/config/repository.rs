@@ -17,7 +17,8 @@ use crate::source::Tree;
 pub const ENVIRONMENTS: &str = "environments";
 /// Where load checks and promotions are.
 pub const POLICIES: &str = "policies";
-const ENVIRONMENT_FILE: &str = "environment.yaml";
+/// The file that makes a directory an environment.
+pub const ENVIRONMENT_FILE: &str = "environment.yaml";
 
 /// What a commit says about environments and the ways between them.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,6 +1,7 @@
 //! Diff: the difference between desired and live state, object by object.
 
 pub mod fields;
+pub mod files;
 pub mod patch;
 pub mod text;
 

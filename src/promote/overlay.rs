@@ -1,6 +1,6 @@
 //! Overlay: the kustomization of an environment, and where in it an image is set.
 
-use kustomize::edit::{EditError, ImageEntry, NewImage};
+use kustomize::edit::{self, EditError, ImageEntry, NewImage};
 use manifest::Manifest;
 use serde_json::Value;
 
@@ -18,6 +18,15 @@ pub struct ImageChange {
     pub name: String,
     /// What it becomes.
     pub image: ImageRef,
+}
+
+/// A wish: the workload called `name` has `count` replicas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScaleChange {
+    /// The workload's name.
+    pub name: String,
+    /// How many replicas.
+    pub count: u32,
 }
 
 /// The path and text of the kustomization in a directory.
@@ -48,6 +57,78 @@ pub fn edit_problem(path: &str, error: &EditError) -> Problem {
         EditError::Invalid { .. } => problem,
         EditError::Unsafe { .. } => problem.hint("edit the file by hand"),
     }
+}
+
+/// The text of a kustomization in which every wish for an image is fulfilled; every other byte is as it was.
+///
+/// # Errors
+///
+/// Every name that leads nowhere, and every place that cannot be edited safely.
+pub fn set_images(
+    path: &str,
+    text: &str,
+    changes: &[ImageChange],
+    objects: &[Manifest],
+) -> Result<String, Problems> {
+    let set = |text: &str, change: &ImageChange| {
+        let entries = edit::images(text).map_err(|error| edit_problem(path, &error))?;
+        let (name, image) = resolve(change, &entries, objects, path)?;
+        edit::set_image(text, &name, &image).map_err(|error| edit_problem(path, &error))
+    };
+    one_by_one(text, changes, set)
+}
+
+/// The text of a kustomization in which every wish for a number of replicas is fulfilled.
+///
+/// # Errors
+///
+/// Every name that no workload has, and every place that cannot be edited safely.
+pub fn set_replicas(
+    path: &str,
+    text: &str,
+    changes: &[ScaleChange],
+    objects: &[Manifest],
+) -> Result<String, Problems> {
+    let scalable =
+        |object: &&Manifest| object.value().pointer("/spec/replicas").is_some() || is_workload(object);
+    let known: Vec<&str> = objects.iter().filter(scalable).map(Manifest::name).collect();
+    let set = |text: &str, change: &ScaleChange| {
+        if known.contains(&change.name.as_str()) {
+            return edit::set_replicas(text, &change.name, change.count)
+                .map_err(|error| edit_problem(path, &error));
+        }
+        let message = format!("no Deployment or StatefulSet is called `{}`", change.name);
+        let hint = match suggest(&change.name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there is {}", known.join(", ")),
+        };
+        Err(Problem::new(message).at_line(path, 0).hint(hint))
+    };
+    one_by_one(text, changes, set)
+}
+
+fn is_workload(object: &Manifest) -> bool {
+    matches!(
+        object.gvk().kind.as_str(),
+        "Deployment" | "StatefulSet" | "ReplicaSet"
+    )
+}
+
+/// Fulfils wishes one after the other; the problems of all of them are told together.
+fn one_by_one<C>(
+    text: &str,
+    changes: &[C],
+    set: impl Fn(&str, &C) -> Result<String, Problem>,
+) -> Result<String, Problems> {
+    let mut text = text.to_owned();
+    let mut problems = Vec::new();
+    for change in changes {
+        match set(&text, change) {
+            Ok(next) => text = next,
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Problems(problems).into_result().map(|()| text)
 }
 
 /// The entry of `images:` that a wish is about, and what is set there.

@@ -68,9 +68,17 @@ pub enum HeadError {
 ///
 /// When git does not give the commit, or its configuration has problems.
 pub async fn head_at(remote: &Remote, revision: &Revision) -> Result<Head, HeadError> {
-    let snapshot = remote.snapshot(revision).await?;
+    head_of(remote.snapshot(revision).await?)
+}
+
+/// Reads the configuration of a commit.
+///
+/// # Errors
+///
+/// When it has problems: then with all of them.
+pub fn head_of(snapshot: Snapshot) -> Result<Head, HeadError> {
     let config = repository::read(snapshot.tree()).map_err(|problems| HeadError::Config {
-        revision: revision.short().to_owned(),
+        revision: snapshot.revision().short().to_owned(),
         problems,
     })?;
     Ok(Head {

@@ -1,9 +1,7 @@
 //! Promotion, executed: what was proved is written into the next environment and pushed, on whatever the tip is.
 
-use std::time::Duration;
-
 use super::Shared;
-use super::feed::{Head, HeadError, fetch_head};
+use super::feed::{Head, HeadError, head_of};
 use crate::config::repository::{Config, Environment, Promotion};
 use crate::desired::hex;
 use crate::model::{EnvName, Revision};
@@ -11,12 +9,10 @@ use crate::problem::Problems;
 use crate::promote::decide::Due;
 use crate::promote::proof::Proof;
 use crate::promote::propose::{EVIDENCE_TRAILER, Proposal, Trees, propose};
+use crate::source::Snapshot;
 use crate::world::git::{GitError, PushError};
 use crate::world::remote::Remote;
-
-/// How often a moved branch is tried again.
-const TRIES: u32 = 10;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+use crate::world::write_back::{Draft, Plan, Written, write_back};
 
 /// How far back a promotion of the same evidence is looked for.
 const HISTORY_LIMIT: usize = 10_000;
@@ -42,14 +38,8 @@ pub enum PromotionError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// The push did not go through.
-    #[error("the promotion to {to} could not be pushed")]
-    Push {
-        /// The receiving environment.
-        to: EnvName,
-        /// Why.
-        #[source]
-        source: PushError,
-    },
+    #[error("the promotion could not be pushed")]
+    Push(#[from] PushError),
     /// An overlay cannot be edited or rendered.
     #[error("the promotion to {to} cannot be made")]
     Proposal {
@@ -114,40 +104,23 @@ pub async fn promote(
     promotion: &Promotion,
     proof: Proof<'_>,
 ) -> Result<Promoted, PromotionError> {
-    let mut pause = FIRST_PAUSE;
-    for attempt in 1.. {
-        let head = fetch_head(&shared.remote).await?;
+    let plan = |tip: Snapshot| async move {
+        let head = head_of(tip)?;
         if was_promoted(&shared.remote, &head, proof).await? {
-            return Ok(Promoted::Nothing);
+            return Ok::<_, PromotionError>(Plan::Leave(Promoted::Nothing));
         }
-        let (edit, message) = match proposal(&shared.remote, &head, promotion, proof).await? {
-            Proposal::Commit { edit, message, .. } => (edit, message),
-            Proposal::Nothing => return Ok(Promoted::Nothing),
-            Proposal::Refused(why) => return Ok(Promoted::Refused(why)),
-        };
-        let to = environment(&head.config, &promotion.to)?;
-        let base = head.snapshot.revision();
-        match shared
-            .remote
-            .commit_and_push(base, &edit, &message, &shared.identity, &to.dir)
-            .await
-        {
-            Ok(Some(pushed)) => return Ok(Promoted::Pushed(pushed.revision)),
-            Ok(None) => return Ok(Promoted::Nothing),
-            Err(error) if error.retryable() && attempt < TRIES => {
-                tracing::info!(%error, attempt, "the promotion is tried again on the new tip");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-            Err(source) => {
-                return Err(PromotionError::Push {
-                    to: promotion.to.clone(),
-                    source,
-                });
-            }
-        }
-    }
-    Ok(Promoted::Nothing)
+        let dir = environment(&head.config, &promotion.to)?.dir.clone();
+        Ok(match proposal(&shared.remote, &head, promotion, proof).await? {
+            Proposal::Commit { edit, message, .. } => Plan::Commit(Draft { dir, edit, message }),
+            Proposal::Nothing => Plan::Leave(Promoted::Nothing),
+            Proposal::Refused(why) => Plan::Leave(Promoted::Refused(why)),
+        })
+    };
+    Ok(match write_back(&shared.remote, &shared.identity, plan).await? {
+        Written::Pushed(revision) => Promoted::Pushed(revision),
+        Written::Unchanged => Promoted::Nothing,
+        Written::Left(promoted) => promoted,
+    })
 }
 
 /// What promoting would be, on `head`.

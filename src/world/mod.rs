@@ -5,3 +5,4 @@ pub mod git;
 pub mod load;
 pub mod remote;
 pub mod wake;
+pub mod write_back;

@@ -100,6 +100,9 @@ fn edited_tree(
         let blob = repository.write_blob(content).map_err(wrong)?;
         editor.upsert(path.as_str(), mode, blob.detach()).map_err(wrong)?;
     }
+    for path in &edit.removed {
+        editor.remove(path.as_str()).map_err(wrong)?;
+    }
     Ok(editor.write().map_err(wrong)?.detach())
 }
 

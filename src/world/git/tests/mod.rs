@@ -37,6 +37,7 @@ fn edit(files: &[(&str, &str)]) -> Edit {
             .iter()
             .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()))
             .collect(),
+        ..Edit::default()
     }
 }
 

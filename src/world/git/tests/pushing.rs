@@ -61,6 +61,31 @@ fn an_edit_that_changes_nothing_makes_no_commit() {
 }
 
 #[test]
+fn a_file_that_the_edit_removes_goes_and_takes_nothing_else_along() {
+    let remote = Remote::new();
+    let (git, base) = fetched(&remote);
+    let both = edit(&[
+        ("environments/prod/one.yaml", "1\n"),
+        ("environments/prod/two.yaml", "2\n"),
+    ]);
+    let base = push(&git, &base, &both).unwrap().unwrap().revision;
+    let gone = ["environments/prod/one.yaml", "environments/prod/never.yaml"];
+    let removal = Edit {
+        removed: gone.map(str::to_owned).into(),
+        ..Edit::default()
+    };
+    let pushed = push(&git, &base, &removal).unwrap().unwrap();
+    let diff = remote.bare_git(&["diff", "--name-status", base.as_str(), "main"]);
+    assert_eq!(diff, "D\tenvironments/prod/one.yaml");
+    remote.bare_git(&["fsck", "--strict", "--full"]);
+    assert_eq!(
+        push(&git, &pushed.revision, &removal).unwrap(),
+        None,
+        "gone already"
+    );
+}
+
+#[test]
 fn an_executable_file_stays_executable() {
     let remote = Remote::new();
     remote.git(&["update-index", "--chmod=+x", OVERLAY]);

@@ -1,0 +1,3 @@
+//! The command line against real git repositories, without a cluster.
+
+mod edits;
