@@ -1,5 +1,6 @@
 //! Command line: what a person types, and what it answers.
 
+pub mod approve;
 pub mod check;
 pub mod context;
 pub mod diff;
@@ -8,10 +9,12 @@ pub mod failure;
 pub mod image;
 pub mod promote;
 pub mod render;
+pub mod rollback;
 pub mod run;
 pub mod scale;
 pub mod schema;
 pub mod status;
+pub mod suspend;
 pub mod sync;
 pub mod ui;
 pub mod validate;
@@ -87,6 +90,14 @@ enum Command {
     Check(check::CheckArgs),
     /// Verify an environment now, and promote what passed
     Promote(promote::PromoteArgs),
+    /// Go back to what an environment had before its last promotion, by a commit
+    Rollback(rollback::RollbackArgs),
+    /// Allow the promotion of what was proved, by a commit
+    Approve(approve::ApproveArgs),
+    /// Leave an environment alone, by a commit
+    Suspend(suspend::SuspendArgs),
+    /// Take care of a suspended environment again, by a commit
+    Resume(suspend::ResumeArgs),
     /// Change images in an overlay
     Image(image::ImageArgs),
     /// Change the number of replicas in an overlay
@@ -153,6 +164,10 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Check(args) => check::check(ui, &context, args).await,
         Command::Promote(args) => promote::promote(ui, &context, args).await,
         Command::Image(args) => image::image(ui, &context, args).await,
+        Command::Rollback(args) => rollback::rollback(ui, &context, args).await,
+        Command::Approve(args) => approve::approve(ui, &context, args).await,
+        Command::Suspend(args) => suspend::suspend(ui, &context, args).await,
+        Command::Resume(args) => suspend::resume(ui, &context, args).await,
         Command::Scale(args) => scale::scale(ui, &context, args).await,
         Command::Render(args) => render::render(ui, args),
         Command::Validate(args) => validate::validate(ui, &context, args).await,

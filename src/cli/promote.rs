@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::context::{Context, head_failure};
 use super::failure::{Answer, Failure};
-use super::sync::pass_failure;
+use super::sync::{held, pass_failure};
 use super::ui::Ui;
 use crate::config::repository::{Config, Promotion};
 use crate::promote::decide::Step;
@@ -58,6 +58,7 @@ pub async fn promote(ui: &mut Ui, context: &Context, args: &PromoteArgs) -> Resu
                 ));
             }
             Step::Hold(_) => return Ok(Answer::No),
+            Step::Wait(why) => return Err(held(why)),
             // The gates take the time that they are configured to take.
             Step::Verify(_) => deadline = tokio::time::Instant::now() + limit,
             Step::Await(_) | Step::Sync | Step::Prune => {}

@@ -10,7 +10,7 @@ use crate::problem::{Problem, Problems, suggest};
 /// Arguments of `gitsync schema`.
 #[derive(Debug, clap::Args)]
 pub struct SchemaArgs {
-    /// Environment, LoadCheck, Promotion or Verified; without one, all of them by kind
+    /// Environment, LoadCheck, Promotion, Verified, Suspension, Quarantine or Approvals; without one, all of them by kind
     #[arg(value_name = "KIND")]
     pub kind: Option<String>,
 }

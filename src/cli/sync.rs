@@ -65,6 +65,7 @@ pub async fn sync(ui: &mut Ui, context: &Context, args: &SyncArgs) -> Result<Ans
         match outcome.step {
             Step::Rest => return Ok(Answer::Yes),
             Step::Hold(_) => return Ok(Answer::No),
+            Step::Wait(why) => return Err(held(why)),
             Step::Await(_) | Step::Sync | Step::Prune | Step::Verify(_) | Step::Promote(_) => {}
         }
         tokio::select! {
@@ -76,6 +77,11 @@ pub async fn sync(ui: &mut Ui, context: &Context, args: &SyncArgs) -> Result<Ans
             () = tokio::time::sleep(outcome.again) => {}
         }
     }
+}
+
+/// What a person or the clock has to allow first, at the edge.
+pub fn held(why: String) -> Failure {
+    Failure::new(Kind::Refused, why)
 }
 
 /// A pass that did not come to an end, at the edge.

@@ -7,6 +7,7 @@ pub mod document;
 pub mod duration;
 pub mod environment;
 pub mod load_check;
+pub mod orders;
 pub mod promotion;
 pub mod repository;
 pub mod schema;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 
 use super::document::{self, Located, Raw};
+use super::duration::Duration;
 use super::environment::EnvironmentSpec;
 use super::load_check::LoadCheckSpec;
-use super::promotion::PromotionSpec;
+use super::orders::Orders;
+use super::promotion::{ApprovalMode, Freeze, PromotionSpec};
 use super::verified::{self, VerifiedSpec};
 use crate::model::EnvName;
 use crate::problem::{Problem, Problems, suggest};
@@ -42,6 +44,8 @@ pub struct Environment {
     pub spec: EnvironmentSpec,
     /// What was proved for it, once something was.
     pub verified: Option<VerifiedSpec>,
+    /// What people decided for it.
+    pub orders: Orders,
 }
 
 /// One way from an environment to the next.
@@ -55,6 +59,12 @@ pub struct Promotion {
     pub to: EnvName,
     /// The names of the load checks that must pass, in order.
     pub gates: Vec<String>,
+    /// Whether a person has to approve what was proved.
+    pub approval: bool,
+    /// How long what was proved waits.
+    pub soak: std::time::Duration,
+    /// When nothing is promoted.
+    pub freezes: Vec<Freeze>,
 }
 
 /// Reads the configuration of a commit.
@@ -72,10 +82,11 @@ pub fn read(tree: &dyn Tree) -> Result<Config, Problems> {
 }
 
 #[derive(Default)]
-struct Reader {
-    problems: Vec<Problem>,
+pub(super) struct Reader {
+    pub(super) problems: Vec<Problem>,
     environments: Vec<(String, Located<EnvironmentSpec>)>,
     verified: BTreeMap<String, Located<VerifiedSpec>>,
+    orders: BTreeMap<String, Orders>,
     promotions: Vec<Located<PromotionSpec>>,
     load_checks: Vec<Located<LoadCheckSpec>>,
 }
@@ -165,6 +176,8 @@ impl Reader {
                     self.verified.insert(dir.clone(), found);
                 }
             }
+            let orders = self.orders(tree, &dir);
+            self.orders.insert(dir, orders);
         }
         if self.environments.is_empty() && self.problems.is_empty() {
             let message = format!("the repository has no {ENVIRONMENTS}/<name>/{ENVIRONMENT_FILE}");
@@ -202,7 +215,7 @@ impl Reader {
         }
     }
 
-    fn raw(&mut self, tree: &dyn Tree, file: &str) -> Vec<Raw> {
+    pub(super) fn raw(&mut self, tree: &dyn Tree, file: &str) -> Vec<Raw> {
         let text = match tree.text(file) {
             Ok(Some(text)) => text,
             Ok(None) => return Vec::new(),
@@ -217,7 +230,7 @@ impl Reader {
         })
     }
 
-    fn expect<Spec: DeserializeOwned>(&mut self, raw: Raw, kind: &str) -> Option<Located<Spec>> {
+    pub(super) fn expect<Spec: DeserializeOwned>(&mut self, raw: Raw, kind: &str) -> Option<Located<Spec>> {
         if raw.kind == kind {
             return self.typed(raw);
         }
@@ -260,6 +273,7 @@ impl Reader {
                 self.problems.push(found.problem(&["spec", "cluster"], message));
             }
             let verified = self.verified.remove(&dir).map(|v| v.document.spec);
+            let orders = self.orders.remove(&dir).unwrap_or_default();
             config.environments.insert(
                 name.clone(),
                 Environment {
@@ -267,6 +281,7 @@ impl Reader {
                     dir,
                     spec: found.document.spec,
                     verified,
+                    orders,
                 },
             );
         }
@@ -309,17 +324,7 @@ impl Reader {
                     });
                 }
             }
-            for (index, gate) in spec.gates.iter().enumerate() {
-                if !config.load_checks.contains_key(&gate.load_check) {
-                    let near = suggest(&gate.load_check, config.load_checks.keys().map(String::as_str));
-                    let message = format!("there is no LoadCheck `{}` in {POLICIES}/", gate.load_check);
-                    let problem = found.problem(&["spec", "gates", &index.to_string(), "loadCheck"], message);
-                    self.problems.push(Problem {
-                        hint: near.map(|near| format!("did you mean `{near}`?")),
-                        ..problem
-                    });
-                }
-            }
+            self.check_gates(&found, config);
             let (Ok(from), Ok(to)) = (spec.from.parse::<EnvName>(), spec.to.parse::<EnvName>()) else {
                 continue;
             };
@@ -333,14 +338,64 @@ impl Reader {
             if config.promotions.contains_key(found.name()) {
                 self.twice(&found, "Promotion");
             }
-            let gates = spec.gates.iter().map(|gate| gate.load_check.clone()).collect();
             let promotion = Promotion {
                 name: found.name().to_owned(),
                 from,
                 to,
-                gates,
+                gates: spec
+                    .gates
+                    .iter()
+                    .filter_map(|gate| gate.load_check.clone())
+                    .collect(),
+                approval: spec
+                    .gates
+                    .iter()
+                    .any(|gate| gate.approval == Some(ApprovalMode::Required)),
+                soak: spec
+                    .gates
+                    .iter()
+                    .filter_map(|gate| gate.soak)
+                    .map(Duration::get)
+                    .max()
+                    .unwrap_or_default(),
+                freezes: spec.freezes.clone(),
             };
             config.promotions.insert(promotion.name.clone(), promotion);
+        }
+    }
+
+    fn check_gates(&mut self, found: &Located<PromotionSpec>, config: &Config) {
+        let gates = &found.document.spec.gates;
+        for (index, gate) in gates.iter().enumerate() {
+            let index = index.to_string();
+            let given = [
+                gate.load_check.is_some(),
+                gate.approval.is_some(),
+                gate.soak.is_some(),
+            ];
+            if given.iter().filter(|given| **given).count() != 1 {
+                let message = "needs exactly one of `loadCheck`, `approval` and `soak`";
+                self.problems
+                    .push(found.problem(&["spec", "gates", &index], message));
+            }
+            let Some(name) = gate
+                .load_check
+                .as_ref()
+                .filter(|name| !config.load_checks.contains_key(*name))
+            else {
+                continue;
+            };
+            let near = suggest(name, config.load_checks.keys().map(String::as_str));
+            let message = format!("there is no LoadCheck `{name}` in {POLICIES}/");
+            let problem = found.problem(&["spec", "gates", &index, "loadCheck"], message);
+            self.problems.push(Problem {
+                hint: near.map(|near| format!("did you mean `{near}`?")),
+                ..problem
+            });
+        }
+        if !gates.iter().any(|gate| gate.load_check.is_some()) {
+            let message = "needs at least one `loadCheck`; nothing else proves anything";
+            self.problems.push(found.problem(&["spec", "gates"], message));
         }
     }
 

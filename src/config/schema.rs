@@ -13,13 +13,22 @@ use serde_json::{Value, json};
 
 use super::environment::EnvironmentSpec;
 use super::load_check::LoadCheckSpec;
+use super::orders::{ApprovalsSpec, QuarantineSpec, SuspensionSpec};
 use super::promotion::PromotionSpec;
 use super::verified::VerifiedSpec;
 use super::{API_VERSION, Document};
 use crate::problem::{Problem, suggest};
 
 /// gitsync's own kinds.
-pub const KINDS: [&str; 4] = ["Environment", "LoadCheck", "Promotion", "Verified"];
+pub const KINDS: [&str; 7] = [
+    "Environment",
+    "LoadCheck",
+    "Promotion",
+    "Verified",
+    "Suspension",
+    "Quarantine",
+    "Approvals",
+];
 
 /// The JSON Schema of a kind; `None` for a kind that is not ours.
 #[must_use]
@@ -29,6 +38,9 @@ pub fn of_kind(kind: &str) -> Option<Value> {
         "LoadCheck" => schemars::schema_for!(Document<LoadCheckSpec>),
         "Promotion" => schemars::schema_for!(Document<PromotionSpec>),
         "Verified" => schemars::schema_for!(Document<VerifiedSpec>),
+        "Suspension" => schemars::schema_for!(Document<SuspensionSpec>),
+        "Quarantine" => schemars::schema_for!(Document<QuarantineSpec>),
+        "Approvals" => schemars::schema_for!(Document<ApprovalsSpec>),
         _ => return None,
     }
     .to_value();

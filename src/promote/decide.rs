@@ -16,6 +16,8 @@ pub struct Situation<'a> {
     pub prunes: bool,
     /// Whether changes made in the cluster are put back.
     pub self_heal: bool,
+    /// Why the environment is left alone, if it is.
+    pub suspended: Option<String>,
     /// How the rollout is.
     pub health: Health,
     /// The promotions that begin here.
@@ -46,6 +48,8 @@ pub enum Due {
     No,
     /// It must not be promoted; the text says why.
     Refused(String),
+    /// It would, but a person or the clock has to allow it first; the text says what is waited for.
+    Barred(String),
 }
 
 /// The next step.
@@ -63,16 +67,21 @@ pub enum Step {
     Promote(String),
     /// Do nothing until something changes; the text says what is wrong.
     Hold(String),
+    /// Do nothing until a person or the clock allows it; nothing is wrong, and the text says what is waited for.
+    Wait(String),
     /// Nothing to do.
     Rest,
 }
 
 /// Decides the next step.
 ///
-/// The order is the policy: what was proved is promoted before anything newer touches the environment; then the
+/// The order is the policy: a suspended environment is left alone; what was proved is promoted before anything newer touches the environment; then the
 /// cluster is brought in line, so that a newer commit pre-empts every wait; then health, pruning and gates.
 #[must_use]
 pub fn decide(situation: &Situation<'_>) -> Step {
+    if let Some(why) = &situation.suspended {
+        return Step::Wait(why.clone());
+    }
     if let Some(candidate) = situation
         .promotions
         .iter()
@@ -110,6 +119,7 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     let first = |wanted: fn(&Step) -> bool| steps.iter().find(|step| wanted(step)).cloned();
     first(|step| matches!(step, Step::Verify(_)))
         .or_else(|| first(|step| matches!(step, Step::Hold(_))))
+        .or_else(|| first(|step| matches!(step, Step::Wait(_))))
         .or_else(|| first(|step| matches!(step, Step::Await(_))))
         .unwrap_or(Step::Rest)
 }
@@ -139,6 +149,7 @@ impl Candidate<'_> {
             }
             (Verdict::Void, _) => Step::Verify(self.name.to_owned()),
             (Verdict::Passed, Due::Refused(why)) => Step::Hold(why.clone()),
+            (Verdict::Passed, Due::Barred(why)) => Step::Wait(why.clone()),
             (Verdict::Passed, Due::Yes | Due::No) => Step::Rest,
         }
     }
@@ -150,6 +161,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::orders::{Approval, Orders, Quarantined, SuspensionSpec};
+    use crate::config::promotion::Freeze;
+    use crate::config::repository::{Environment, Promotion};
+    use crate::config::verified::VerifiedImage;
+    use crate::promote::guard::bar;
+    use crate::promote::proof::Proof;
 
     fn mk_verification(objects: &str, gates: &str, verdict: Verdict) -> Verification {
         Verification {
@@ -175,6 +192,7 @@ mod tests {
             differs: false,
             prunes: false,
             self_heal: true,
+            suspended: None,
             health: Health::Healthy,
             promotions: vec![Candidate {
                 name: "up",
@@ -305,6 +323,29 @@ mod tests {
                 mk_situation(Some(&passed), Due::Refused("no".into())),
                 Step::Hold("no".into()),
             ),
+            (
+                "passed and not approved",
+                mk_situation(Some(&passed), Due::Barred("ask".into())),
+                Step::Wait("ask".into()),
+            ),
+            (
+                "a newer commit while an approval is waited for",
+                Situation {
+                    desired: "b",
+                    ..mk_situation(Some(&passed), Due::Barred("ask".into()))
+                },
+                Step::Sync,
+            ),
+            (
+                "suspended, with everything to do",
+                Situation {
+                    suspended: Some("audit".into()),
+                    differs: true,
+                    prunes: true,
+                    ..mk_situation(Some(&passed), Due::Yes)
+                },
+                Step::Wait("audit".into()),
+            ),
         ];
         for (name, situation, step) in cases {
             assert_eq!(decide(&situation), step, "{name}");
@@ -312,29 +353,101 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_verification()(objects in "[ab]", gates in "[gh]", verdict in prop::sample::select(vec![Verdict::Passed, Verdict::Failed, Verdict::Void])) -> Verification {
-            mk_verification(&objects, &gates, verdict)
+        fn any_verification()(objects in "[ab]", gates in "[gh]", tag in "[vw]", finished in 0..20i64,
+                verdict in prop::sample::select(vec![Verdict::Passed, Verdict::Failed, Verdict::Void])) -> Verification {
+            Verification {
+                images: vec![VerifiedImage { name: "team/web".into(), tag: Some(tag), digest: None }],
+                finished: Timestamp::from_second(finished).unwrap(),
+                ..mk_verification(&objects, &gates, verdict)
+            }
+        }
+    }
+
+    fn subject(image: Option<String>, evidence: Option<String>) -> (Option<String>, Option<String>) {
+        match image {
+            Some(tag) => (Some(format!("team/web:{tag}")), None),
+            None => (None, evidence),
+        }
+    }
+
+    prop_compose! {
+        fn any_orders()(
+            suspension in prop::option::of(prop::option::of(0..40i64)),
+            quarantine in prop::collection::vec((prop::option::of("[vwx]"), prop::option::of("[ab]-[gh]")), 0..3),
+            approvals in prop::collection::vec((prop::option::of("[vwx]"), prop::option::of("[ab]-[gh]")), 0..3),
+        ) -> Orders {
+            let at = |second| Timestamp::from_second(second).unwrap();
+            Orders {
+                suspension: suspension.map(|until| SuspensionSpec { reason: "r".into(), by: None, until: until.map(at) }),
+                quarantine: quarantine.into_iter().map(|(image, evidence)| subject(image, evidence))
+                    .map(|(image, evidence)| Quarantined { image, evidence, reason: None, by: None, time: None }).collect(),
+                approvals: approvals.into_iter().map(|(image, evidence)| subject(image, evidence))
+                    .map(|(image, evidence)| Approval { image, evidence, by: None, time: None }).collect(),
+            }
+        }
+    }
+
+    fn mk_environment(orders: Orders) -> Environment {
+        let spec = serde_yaml::from_str("cluster: {context: prod}").unwrap();
+        Environment {
+            name: "prod".parse().unwrap(),
+            dir: "environments/prod".into(),
+            spec,
+            verified: None,
+            orders,
         }
     }
 
     proptest! {
-        /// The safety rule: whatever was observed, only what ran and passed exactly the present gates is promoted.
+        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+        /// The safety rule: whatever was observed and ordered, only what ran and passed exactly the present gates is
+        /// promoted, and nothing that is in quarantine, waits for an approval, soaks, or meets a freeze or a suspension.
         #[test]
-        fn the_unverified_is_never_promoted(
-            desired in "[ab]", synced in prop::option::of("[ab]"), differs: bool, prunes: bool, self_heal: bool,
+        fn the_unverified_the_unapproved_and_the_quarantined_are_never_promoted(
+            (desired, synced, differs, prunes, self_heal) in ("[ab]", prop::option::of("[ab]"), any::<bool>(), any::<bool>(), any::<bool>()),
             health in prop::sample::select(vec![Health::Healthy, Health::Progressing("p".into()), Health::Failed("f".into())]),
             last in prop::option::of(any_verification()), gates in "[gh]", backing_off: bool,
-            due in prop::sample::select(vec![Due::Yes, Due::No, Due::Refused("r".into())]),
+            (own, orders, approval) in (any_orders(), any_orders(), any::<bool>()),
+            (soak, freeze, now) in (0..20u64, prop::option::of((0..20i64, 20..40i64)), 0..40i64),
         ) {
-            let candidate = Candidate { name: "up", gates: &gates, last: last.as_ref(), backing_off, due: due.clone() };
-            let situation = Situation { desired: &desired, synced: synced.as_deref(), differs, prunes, self_heal, health, promotions: vec![candidate] };
-            match decide(&situation) {
+            let at = |second| Timestamp::from_second(second).unwrap();
+            let promotion = Promotion {
+                name: "up".into(), from: "staging".parse().unwrap(), to: "prod".parse().unwrap(), gates: vec!["g".into()], approval,
+                soak: std::time::Duration::from_secs(soak),
+                freezes: freeze.map(|(from, until)| Freeze { from: at(from), until: at(until), reason: "r".into() }).into_iter().collect(),
+            };
+            let to = mk_environment(orders.clone());
+            let key = |last: &Verification| EvidenceKey { objects: synced.clone().unwrap_or_default(), gates: last.key.gates.clone() };
+            let proof = last.as_ref().and_then(|last| Proof::of(last, &key(last)));
+            let due = match proof.map(|proof| bar(&to, &promotion, proof, at(now))) {
+                None => Due::No,
+                Some(None) => Due::Yes,
+                Some(Some(why)) => Due::Barred(why.to_string()),
+            };
+            let candidate = Candidate { name: "up", gates: &gates, last: last.as_ref(), backing_off, due };
+            let suspended = own.suspended(at(now));
+            let situation = Situation { desired: &desired, synced: synced.as_deref(), differs, prunes, self_heal, suspended: suspended.clone(), health, promotions: vec![candidate] };
+            let step = decide(&situation);
+            if suspended.is_some() {
+                prop_assert!(matches!(step, Step::Wait(_)), "{step:?}");
+            }
+            match step {
                 Step::Promote(_) => {
                     let last = last.expect("a promotion needs a verification");
                     prop_assert_eq!(last.verdict, Verdict::Passed);
                     prop_assert_eq!(Some(last.key.objects.as_str()), synced.as_deref());
-                    prop_assert_eq!(last.key.gates, gates);
-                    prop_assert_eq!(due, Due::Yes);
+                    prop_assert_eq!(&last.key.gates, &gates);
+                    let evidence = format!("{}-{}", last.key.objects, last.key.gates);
+                    let image = format!("team/web:{}", last.images[0].tag.as_ref().unwrap());
+                    let names = |image_of: &Option<String>, evidence_of: &Option<String>| {
+                        image_of.as_ref() == Some(&image) || evidence_of.as_ref() == Some(&evidence)
+                    };
+                    prop_assert!(!orders.quarantine.iter().any(|entry| names(&entry.image, &entry.evidence)));
+                    prop_assert!(!approval || orders.approvals.iter().any(|entry| names(&entry.image, &entry.evidence)));
+                    let ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= at(now));
+                    prop_assert!(orders.suspension.is_none_or(|suspension| ended(suspension.until)));
+                    prop_assert!(last.finished.as_second() + i64::try_from(soak).unwrap() <= now);
+                    prop_assert!(freeze.is_none_or(|(from, until)| now < from || until <= now));
                 }
                 Step::Verify(_) => {
                     prop_assert_eq!(situation.synced, Some(situation.desired));

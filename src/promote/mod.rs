@@ -1,6 +1,8 @@
 //! Promotion: the next step, and the edit that takes it.
 
 pub mod decide;
+pub mod guard;
 pub mod overlay;
 pub mod proof;
 pub mod propose;
+pub mod rollback;

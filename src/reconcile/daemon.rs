@@ -101,6 +101,7 @@ fn tell(name: &EnvName, told: &mut String, step: &Step, message: &str) {
     match step {
         Step::Hold(_) => tracing::error!(env = %name, "{message}"),
         Step::Await(_) => tracing::info!(env = %name, "waiting: {message}"),
+        Step::Wait(_) => tracing::warn!(env = %name, "held: {message}"),
         Step::Rest => tracing::info!(env = %name, "{message}"),
         Step::Sync | Step::Prune | Step::Verify(_) | Step::Promote(_) => {}
     }

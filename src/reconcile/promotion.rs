@@ -1,5 +1,7 @@
 //! Promotion, executed: what was proved is written into the next environment and pushed, on whatever the tip is.
 
+use jiff::Timestamp;
+
 use super::Shared;
 use super::feed::{Head, HeadError, head_of};
 use crate::config::repository::{Config, Environment, Promotion};
@@ -7,6 +9,7 @@ use crate::desired::hex;
 use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
 use crate::promote::decide::Due;
+use crate::promote::guard::{Bar, bar};
 use crate::promote::proof::Proof;
 use crate::promote::propose::{EVIDENCE_TRAILER, Proposal, Trees, propose};
 use crate::source::Snapshot;
@@ -87,7 +90,10 @@ pub async fn due(
         return Ok(Due::No);
     }
     Ok(match proposal(remote, head, promotion, proof).await? {
-        Proposal::Commit { .. } => Due::Yes,
+        Proposal::Commit { .. } => match barred(head, promotion, proof)? {
+            Some(bar) => Due::Barred(bar.to_string()),
+            None => Due::Yes,
+        },
         Proposal::Nothing => Due::No,
         Proposal::Refused(why) => Due::Refused(why),
     })
@@ -104,10 +110,23 @@ pub async fn promote(
     promotion: &Promotion,
     proof: Proof<'_>,
 ) -> Result<Promoted, PromotionError> {
+    let gates = &proof.verification().key.gates;
     let plan = |tip: Snapshot| async move {
         let head = head_of(tip)?;
         if was_promoted(&shared.remote, &head, proof).await? {
             return Ok::<_, PromotionError>(Plan::Leave(Promoted::Nothing));
+        }
+        // The tip may hold an order, or a gate, that was not there when the promotion was decided on.
+        let promotion = match head.config.promotions.get(&promotion.name) {
+            Some(now) if gates_hash(now, &head.config) == *gates => now,
+            _ => {
+                return Ok(Plan::Leave(Promoted::Refused(
+                    "its gates changed meanwhile".to_owned(),
+                )));
+            }
+        };
+        if let Some(bar) = barred(&head, promotion, proof)? {
+            return Ok(Plan::Leave(Promoted::Refused(bar.to_string())));
         }
         let dir = environment(&head.config, &promotion.to)?.dir.clone();
         Ok(match proposal(&shared.remote, &head, promotion, proof).await? {
@@ -121,6 +140,21 @@ pub async fn promote(
         Written::Unchanged => Promoted::Nothing,
         Written::Left(promoted) => promoted,
     })
+}
+
+/// Why what was proved waits, as `head` orders it: the receiving environment's orders, the promotion's own gates, and
+/// whether the environment that proved it is left alone.
+fn barred(head: &Head, promotion: &Promotion, proof: Proof<'_>) -> Result<Option<Bar>, PromotionError> {
+    let (from, to) = (
+        environment(&head.config, &promotion.from)?,
+        environment(&head.config, &promotion.to)?,
+    );
+    let now = Timestamp::now();
+    let left_alone = from
+        .orders
+        .suspended(now)
+        .map(|why| Bar::Suspended(format!("{} is {why}", from.name)));
+    Ok(left_alone.or_else(|| bar(to, promotion, proof, now)))
 }
 
 /// What promoting would be, on `head`.

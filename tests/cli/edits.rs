@@ -1,34 +1,13 @@
 //! Commands that write to git: one commit with exactly the edit, on whatever the tip is.
 
-use crate::harness::git::{Point, Remote};
-use crate::harness::gitsync::Gitsync;
-use crate::harness::output::Output;
 use std::time::Duration;
+
+use super::desk::Desk;
+use crate::harness::git::Point;
 
 const IMAGE: &str = "sanjeev-thiyagarajan/jenkins-flask-app";
 const STAGING: &str = "environments/staging/kustomization.yaml";
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A remote repository with the example, and the binary.
-struct Desk {
-    remote: Remote,
-    gitsync: Gitsync,
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self {
-            remote: Remote::example(),
-            gitsync: Gitsync::new(),
-        }
-    }
-
-    #[track_caller]
-    fn run(&self, args: &[&str]) -> Output {
-        let url = self.remote.url();
-        self.gitsync.run(&[args, &["--repo", &url]].concat())
-    }
-}
 
 #[test]
 fn several_images_are_one_commit_and_setting_them_again_is_none() {

@@ -13,3 +13,4 @@ mod races;
 mod repositories;
 mod stage;
 mod story;
+mod wheel;

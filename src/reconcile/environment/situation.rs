@@ -28,6 +28,9 @@ use crate::world::git::GitError;
 /// How long a void verification rests before the next try.
 const VOID_PAUSE: Duration = Duration::from_secs(5);
 
+/// How soon what waits for a person or the clock is looked at again.
+pub(super) const WAIT_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Whether a promotion is due, as it was found out for one commit and one key.
 pub(super) struct DueAnswer {
     pub(super) revision: Revision,
@@ -167,6 +170,7 @@ impl Reconciler {
             differs,
             prunes: view.environment.spec.sync.prune && self.has_prunes(view, &record.inventory),
             self_heal: view.environment.spec.sync.self_heal,
+            suspended: view.environment.orders.suspended(Timestamp::now()),
             health: view.health.clone(),
             promotions: candidates,
         })
@@ -193,6 +197,8 @@ impl Reconciler {
             return known.due.clone();
         }
         let (due, expires) = match promotion::due(&self.shared.remote, view.head, promotion, proof).await {
+            // The clock may allow tomorrow what it bars today.
+            Ok(due @ Due::Barred(_)) => (due, Some(Instant::now() + WAIT_INTERVAL)),
             Ok(due) => (due, None),
             Err(error) => (
                 Due::Refused(chain(&error)),

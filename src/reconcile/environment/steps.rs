@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::error::PassError;
-use super::situation::{DueAnswer, inventory_of};
+use super::situation::{DueAnswer, WAIT_INTERVAL, inventory_of};
 use super::{Outcome, Reconciler, View};
 use crate::apply::prune::Verdict as PruneVerdict;
 use crate::apply::waves;
@@ -70,6 +70,7 @@ impl Reconciler {
                 outcome(phase, message, Duration::ZERO)
             }
             Step::Hold(why) => outcome(Phase::Failed, why.clone(), interval.min(ROLLOUT_INTERVAL * 5)),
+            Step::Wait(why) => outcome(Phase::Held, why.clone(), interval.min(WAIT_INTERVAL)),
             Step::Rest => {
                 self.heals = 0;
                 outcome(Phase::Synced, "in sync and healthy".to_owned(), interval)

@@ -1,0 +1,108 @@
+//! The hand on the wheel: rollback and quarantine, suspension, approval.
+
+use super::stage::{DEADLINE, STAGING, Stage};
+use crate::harness::tags;
+use crate::harness::wait::wait_until;
+
+const DEPLOYMENT: &str = "apps/flask-app/deployment.yaml";
+
+/// Runs a command against the stage's remote.
+#[track_caller]
+fn gitsync(stage: &Stage, args: &[&str]) -> String {
+    let url = stage.remote.url();
+    stage.gitsync.run(&[args, &["--repo", &url]].concat()).ok()
+}
+
+#[test]
+fn a_rollback_works_while_staging_is_broken_and_its_image_does_not_come_back() {
+    let stage = Stage::new();
+    let _daemon = stage.daemon();
+    stage.wait_until_running("prod", &tags::good(1));
+    stage.set_staging(&tags::good(2));
+    stage.wait_until_running("prod", &tags::good(2));
+    stage.set_staging(&tags::crash(1));
+    stage.wait_for_status("staging", &["CrashLoopBackOff"]);
+
+    let said = gitsync(&stage, &["rollback", "prod", "--reason", "slow under load"]);
+    assert!(
+        said.contains("prod goes back to") && said.contains("in quarantine"),
+        "{said}"
+    );
+    stage.wait_until_running("prod", &tags::good(1));
+
+    // The rejected image proves itself in staging once more, on another base: other evidence, the same image.
+    let base = stage.read(DEPLOYMENT).replace("memory: 256Mi", "memory: 257Mi");
+    let overlay = stage.staging(&tags::good(2));
+    stage.commit("Try it again", &[(DEPLOYMENT, &base), (STAGING, &overlay)]);
+    stage.wait_for_status(
+        "staging",
+        &["held", &tags::good(2), "is in prod's quarantine: slow under load"],
+    );
+    assert_eq!(stage.running("prod"), tags::good(1));
+    assert_eq!(stage.promotions().len(), 2);
+
+    stage.set_staging(&tags::good(3));
+    stage.wait_until_running("prod", &tags::good(3));
+}
+
+#[test]
+fn a_suspended_environment_is_left_alone_until_it_is_resumed() {
+    let stage = Stage::new();
+    let _daemon = stage.daemon();
+    stage.wait_until_running("prod", &tags::good(1));
+    gitsync(
+        &stage,
+        &["suspend", "prod", "--reason", "the audit", "--until", "2h"],
+    );
+    stage.wait_for_status("prod", &["held", "suspended by", "the audit"]);
+
+    let scale = ["scale", "deployment/flask-app", "--replicas=1", "-n", "flask-app"];
+    stage.pair().prod.kubectl(&scale).ok();
+    stage.set_staging(&tags::good(2));
+    stage.wait_for_status("staging", &["held", "prod is suspended by", "the audit"]);
+    assert_eq!(stage.promotions().len(), 1);
+    assert_eq!(
+        stage.field("prod", "deployments/flask-app", "/spec/replicas"),
+        "1",
+        "drift stays"
+    );
+    let sync = stage
+        .gitsync
+        .run(&["sync", "--env", "prod", "--repo", &stage.remote.url()])
+        .expect_code(4);
+    assert!(sync.stderr.contains("the audit"), "{sync}");
+
+    gitsync(&stage, &["resume", "prod"]);
+    stage.wait_until_running("prod", &tags::good(2));
+}
+
+#[test]
+fn a_promotion_waits_for_its_approval_and_says_so() {
+    let stage = Stage::new();
+    let policy = "policies/promotion.yaml";
+    let gate = "  - loadCheck: acceptance\n";
+    stage
+        .remote
+        .replace(policy, gate, &format!("{gate}  - approval: required\n"));
+    let _daemon = stage.daemon();
+    stage.wait_for_status("staging", &["held", "waits for an approval"]);
+    // Somebody approves another image: that is no approval of this one.
+    gitsync(
+        &stage,
+        &[
+            "approve",
+            "prod",
+            "--image",
+            "sanjeev-thiyagarajan/jenkins-flask-app:0000beef",
+        ],
+    );
+    stage.wait_for_status("staging", &["held", "waits for an approval"]);
+    assert!(stage.promotions().is_empty());
+
+    let said = gitsync(&stage, &["approve", "prod"]);
+    assert!(said.contains("is approved for prod"), "{said}");
+    wait_until(DEADLINE, "what was approved is promoted", || {
+        stage.promotions().len() == 1
+    });
+    stage.wait_until_running("prod", &tags::good(1));
+}
