@@ -11,7 +11,7 @@ use crate::desired::tree::render;
 use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
 use crate::reconcile::Shared;
-use crate::reconcile::feed::{Feed, Head, HeadError, Poller, fetch_head};
+use crate::reconcile::feed::{Feed, Head, HeadError, Poller, fetch_head, head_of};
 use crate::source::Snapshot;
 use crate::world::cluster::connect::{ConnectError, connect};
 use crate::world::cluster::{Cluster, ClusterError};
@@ -228,6 +228,18 @@ impl Checkout {
             head,
             from: Origin::Remote(remote),
         }
+    }
+
+    /// A commit of a working copy.
+    ///
+    /// # Errors
+    ///
+    /// When its configuration has problems.
+    pub fn of_commit(snapshot: Snapshot, copy: WorkingCopy) -> Result<Self, Failure> {
+        Ok(Self {
+            head: head_of(snapshot).map_err(head_failure)?,
+            from: Origin::WorkingCopy(copy),
+        })
     }
 
     /// Replaces a file of the working copy.

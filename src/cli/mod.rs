@@ -2,6 +2,7 @@
 
 pub mod approve;
 pub mod check;
+pub mod compare;
 pub mod context;
 pub mod diff;
 pub mod edit;

@@ -25,6 +25,9 @@ pub struct Ui {
     live: bool,
 }
 
+/// A shorter text needs no pager on any terminal.
+const SCREEN_LINES: usize = 24;
+
 // === impl Ui ===
 
 impl Ui {
@@ -87,6 +90,39 @@ impl Ui {
         match self.answer(text) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::unreachable(error)),
             _ => Ok(Answer::Yes),
+        }
+    }
+
+    /// Writes an answer through a pager, when it goes to a terminal that it would not fit on. Without one that can be
+    /// started, it is written as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ui::print`].
+    pub fn page(&mut self, text: &str) -> Result<Answer, Failure> {
+        if !io::stdout().is_terminal() || text.lines().count() < SCREEN_LINES {
+            return self.print(text);
+        }
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let pager = variable("GITSYNC_PAGER").or_else(|| variable("PAGER"));
+        let mut command = std::process::Command::new("sh");
+        command
+            .args(["-c", pager.as_deref().unwrap_or("less")])
+            .stdin(std::process::Stdio::piped());
+        if variable("LESS").is_none() {
+            // Colours stay, a short text ends by itself, and the screen is left as it was.
+            command.env("LESS", "FRX");
+        }
+        let Ok(mut child) = command.spawn() else {
+            return self.print(text);
+        };
+        if let Some(mut input) = child.stdin.take() {
+            // A reader that had enough closes its end.
+            let _ = input.write_all(text.as_bytes());
+        }
+        match child.wait() {
+            Ok(status) if status.success() => Ok(Answer::Yes),
+            _ => self.print(text),
         }
     }
 

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use super::align::align;
+
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldChange {
@@ -109,6 +111,26 @@ fn walk_list(before: &[Value], after: &[Value], at: &mut Vec<Segment>, out: &mut
         walk(find(before, item, keys), find(after, item, keys), at, out);
         at.pop();
     }
+}
+
+/// The elements of `after` in the order of `before` where both are lists of keyed things; new ones come last. Any other
+/// list is compared by position.
+pub(super) fn pair_up(before: &[Value], after: &[Value]) -> Vec<Value> {
+    let keys = LIST_KEYS
+        .iter()
+        .find(|keys| is_keyed_by(before, keys) && is_keyed_by(after, keys));
+    let Some(keys) = keys else {
+        let aligned = |(index, item): (usize, &Value)| align(before.get(index).unwrap_or(&Value::Null), item);
+        return after.iter().enumerate().map(aligned).collect();
+    };
+    let known = before
+        .iter()
+        .filter_map(|old| Some(align(old, find(after, old, keys)?)));
+    let added = after
+        .iter()
+        .filter(|new| find(before, new, keys).is_none())
+        .cloned();
+    known.chain(added).collect()
 }
 
 fn is_keyed_by(list: &[Value], keys: &[&'static str]) -> bool {

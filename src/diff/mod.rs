@@ -1,11 +1,17 @@
 //! Diff: the difference between desired and live state, object by object.
 
+pub mod align;
+pub mod columns;
 pub mod fields;
 pub mod files;
+pub mod markdown;
 pub mod patch;
+pub mod rendered;
+pub mod risk;
 pub mod text;
+mod words;
 
-use manifest::{Gvk, ObjectId, Origin};
+use manifest::{Gvk, ObjectId, Origin, redact_pair, yaml};
 use serde_json::Value;
 
 use crate::live;
@@ -71,6 +77,56 @@ pub fn compare(live: Option<&Value>, after: &Value) -> Change {
         None => Change::Create(after),
         Some(before) if before == after => Change::Same,
         Some(before) => Change::Update { before, after },
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            create: self.create + other.create,
+            update: self.update + other.update,
+            prune: self.prune + other.prune,
+            same: self.same + other.same,
+        }
+    }
+}
+
+// === impl Change ===
+
+impl Change {
+    /// Both sides as YAML, with secrets masked and in one order; a side that does not exist is empty.
+    #[must_use]
+    pub fn texts(&self) -> (String, String) {
+        let (before, after) = match self {
+            Self::Create(after) => (Value::Null, after.clone()),
+            Self::Update { before, after } => (before.clone(), align::align(before, after)),
+            Self::Prune(before) => (before.clone(), Value::Null),
+            Self::Same => (Value::Null, Value::Null),
+        };
+        let (before, after) = redact_pair(&before, &after);
+        let text = |value: &Value| {
+            if value.is_null() {
+                String::new()
+            } else {
+                yaml::emit(value)
+            }
+        };
+        (text(before.value()), text(after.value()))
+    }
+
+    /// The verb for people: `create`, `update` or `prune`.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Update { .. } => "update",
+            Self::Prune(_) => "prune",
+            Self::Same => "same",
+        }
     }
 }
 

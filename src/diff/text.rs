@@ -1,18 +1,30 @@
 //! Diff as text: a unified diff per object, only the changed lines with their context and the field they are in.
 
-use manifest::{redact_pair, yaml};
-use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::{Change, Counts, Diff, ObjectDiff};
+use super::{Change, Counts, Diff, ObjectDiff, columns, words};
 use crate::report::paint::{Paint, Tone};
 
 const CONTEXT_LINES: usize = 3;
 
+/// An object that is created or pruned as a whole is shown up to this many lines.
+const LONGEST_WHOLE: usize = 60;
+
+/// How a difference is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Style {
+    /// Colours.
+    pub paint: Paint,
+    /// Whether long objects are shown to their end.
+    pub full: bool,
+    /// Two columns side by side, in this width in all; otherwise one below the other.
+    pub columns: Option<usize>,
+}
+
 /// The whole difference for a terminal; empty when there is none. Secret values are masked.
 #[must_use]
-pub fn unified(diff: &Diff, paint: Paint) -> String {
-    let objects: Vec<String> = diff.changed().map(|object| object_text(object, paint)).collect();
+pub fn unified(diff: &Diff, style: Style) -> String {
+    let objects: Vec<String> = diff.changed().map(|object| object_text(object, style)).collect();
     objects.join("\n")
 }
 
@@ -31,11 +43,12 @@ pub fn summary(counts: Counts) -> String {
     format!("{create} to create, {update} to update, {prune} to prune, {same} in sync")
 }
 
-fn object_text(object: &ObjectDiff, paint: Paint) -> String {
-    let (mark, tone, verb) = match &object.change {
-        Change::Create(_) => ("+", Tone::Good, "create"),
-        Change::Update { .. } => ("~", Tone::Warn, "update"),
-        Change::Prune(_) => ("-", Tone::Bad, "prune"),
+fn object_text(object: &ObjectDiff, style: Style) -> String {
+    let paint = style.paint;
+    let (mark, tone) = match &object.change {
+        Change::Create(_) => ("+", Tone::Good),
+        Change::Update { .. } => ("~", Tone::Warn),
+        Change::Prune(_) => ("-", Tone::Bad),
         Change::Same => return String::new(),
     };
     let origin = object
@@ -45,33 +58,30 @@ fn object_text(object: &ObjectDiff, paint: Paint) -> String {
         .unwrap_or_default();
     let head = format!(
         "{} {}{}\n",
-        paint.tone(tone, &format!("{mark} {verb}")),
+        paint.tone(tone, &format!("{mark} {}", object.change.verb())),
         paint.tone(Tone::Strong, &object.id.to_string()),
         paint.tone(Tone::Dim, &origin)
     );
-    let (before, after) = sides(&object.change);
-    head + &lines(&before, &after, paint)
+    let (before, after) = object.change.texts();
+    let lines = match style.columns {
+        Some(width) => columns::lines(&before, &after, width, paint),
+        None => lines(&before, &after, paint),
+    };
+    head + &fold(lines, object, style)
 }
 
-fn sides(change: &Change) -> (String, String) {
-    let (before, after) = match change {
-        Change::Create(after) => (Value::Null, after.clone()),
-        Change::Update { before, after } => (before.clone(), after.clone()),
-        Change::Prune(before) => (before.clone(), Value::Null),
-        Change::Same => (Value::Null, Value::Null),
-    };
-    let (before, after) = redact_pair(&before, &after);
-    let text = |value: &Value| {
-        if value.is_null() {
-            String::new()
-        } else {
-            yaml::emit(value)
-        }
-    };
-    (text(before.value()), text(after.value()))
+/// Leaves out what nobody reads: the rest of a long object that is created or pruned as a whole.
+fn fold(lines: Vec<String>, object: &ObjectDiff, style: Style) -> String {
+    let whole = !matches!(object.change, Change::Update { .. });
+    if style.full || !whole || lines.len() <= LONGEST_WHOLE + 1 {
+        return lines.concat();
+    }
+    let rest = lines.len() - LONGEST_WHOLE;
+    let note = format!("   … {rest} more lines; --full shows them");
+    lines[..LONGEST_WHOLE].concat() + &format!("{}\n", style.paint.tone(Tone::Dim, &note))
 }
 
-fn lines(before: &str, after: &str, paint: Paint) -> String {
+fn lines(before: &str, after: &str, paint: Paint) -> Vec<String> {
     let diff = TextDiff::from_lines(before, after);
     let whole = before.is_empty() || after.is_empty();
     let path_source: Vec<&str> = if after.is_empty() { before } else { after }.lines().collect();
@@ -85,16 +95,39 @@ fn lines(before: &str, after: &str, paint: Paint) -> String {
                 paint.tone(Tone::Hunk, &format!("@@ {path} @@"))
             ));
         }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let text = change.value().trim_end_matches('\n');
-            out.push(match change.tag() {
-                ChangeTag::Delete => format!("  {}\n", paint.tone(Tone::Bad, &format!("-{text}"))),
-                ChangeTag::Insert => format!("  {}\n", paint.tone(Tone::Good, &format!("+{text}"))),
-                ChangeTag::Equal => format!("   {text}\n"),
-            });
+        for op in &group {
+            let of = |tag: ChangeTag| {
+                let changes = diff.iter_changes(op).filter(move |change| change.tag() == tag);
+                changes
+                    .map(|change| change.value().trim_end_matches('\n'))
+                    .collect::<Vec<&str>>()
+            };
+            let same = of(ChangeTag::Equal);
+            out.extend(same.into_iter().map(|text| format!("   {text}\n")));
+            changed(&of(ChangeTag::Delete), &of(ChangeTag::Insert), paint, &mut out);
         }
     }
-    out.concat()
+    out
+}
+
+/// Lines that go and lines that come. Where there are as many of both, each shows which words differ.
+fn changed(gone: &[&str], new: &[&str], paint: Paint, out: &mut Vec<String>) {
+    let pairs = gone.len() == new.len();
+    let line = |mark: char, text: &str, other: Option<&&str>, tones: (Tone, Tone)| {
+        let text = words::shorten(text);
+        let other = other.map(|other| words::shorten(other));
+        let marked = match other {
+            Some(other) if pairs => words::highlight(mark, &text, &other, paint, tones),
+            _ => paint.tone(tones.0, &format!("{mark}{text}")),
+        };
+        format!("  {marked}\n")
+    };
+    for (index, text) in gone.iter().enumerate() {
+        out.push(line('-', text, new.get(index), (Tone::Bad, Tone::BadWord)));
+    }
+    for (index, text) in new.iter().enumerate() {
+        out.push(line('+', text, gone.get(index), (Tone::Good, Tone::GoodWord)));
+    }
 }
 
 /// The path of the mapping that holds line `at` of an emitted YAML text, by its indentation.
@@ -127,7 +160,7 @@ fn indent(line: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use manifest::{Gvk, ObjectId, Origin};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -161,7 +194,7 @@ mod tests {
                 before: mk_deployment("a:1"),
                 after: mk_deployment("a:2"),
             }),
-            Paint::default(),
+            Style::default(),
         );
         assert!(
             text.starts_with("~ update Deployment.apps shop/web  apps/web/deployment.yaml:1\n"),
@@ -176,16 +209,25 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_on_the_changed_lines_alone() {
+    fn colour_is_on_the_changed_lines_alone_and_strongest_on_the_words() {
         let text = unified(
             &mk_diff(Change::Update {
                 before: mk_deployment("a:1"),
                 after: mk_deployment("a:2"),
             }),
-            Paint::new(true),
+            Style {
+                paint: Paint::new(true),
+                ..Style::default()
+            },
         );
-        assert!(text.contains("\u{1b}[31m-      - image: a:1"), "{text:?}");
-        assert!(text.contains("\u{1b}[32m+      - image: a:2"), "{text:?}");
+        assert!(
+            text.contains("\u{1b}[31m-      - image: a:\u{1b}[0m\u{1b}[7m\u{1b}[31m1\u{1b}[0m\n"),
+            "{text:?}"
+        );
+        assert!(
+            text.contains("\u{1b}[32m+      - image: a:\u{1b}[0m\u{1b}[7m\u{1b}[32m2\u{1b}[0m\n"),
+            "{text:?}"
+        );
     }
 
     #[test]
@@ -196,12 +238,32 @@ mod tests {
                 before: secret("Y2FuYXJ5MQ=="),
                 after: secret("Y2FuYXJ5Mg=="),
             }),
-            Paint::default(),
+            Style::default(),
         );
         assert!(
             text.contains("-  password: '*** (before)'") && text.contains("+  password: '*** (after)'"),
             "{text}"
         );
         assert!(!text.contains("Y2FuYXJ5"), "{text}");
+    }
+
+    #[test]
+    fn what_is_long_is_folded_unless_asked_for() {
+        let data: serde_json::Map<String, Value> =
+            (0..200).map(|n| (format!("k{n:03}"), json!("v"))).collect();
+        let create = mk_diff(Change::Create(json!({"kind": "ConfigMap", "data": data})));
+        let folded = unified(&create, Style::default());
+        assert!(
+            folded.ends_with("   … 142 more lines; --full shows them\n"),
+            "{folded}"
+        );
+        let full = unified(
+            &create,
+            Style {
+                full: true,
+                ..Style::default()
+            },
+        );
+        assert!(full.contains("k199") && !full.contains("more lines"), "{full}");
     }
 }

@@ -9,6 +9,10 @@ pub enum Tone {
     Good,
     /// Something gone, or a bad state.
     Bad,
+    /// The words of a new line that are new.
+    GoodWord,
+    /// The words of a line that goes which go.
+    BadWord,
     /// Something to look at.
     Warn,
     /// A heading, or the name of a thing.
@@ -55,6 +59,8 @@ fn style_of(tone: Tone) -> Style {
     match tone {
         Tone::Good => AnsiColor::Green.on_default(),
         Tone::Bad => AnsiColor::Red.on_default(),
+        Tone::GoodWord => AnsiColor::Green.on_default().invert(),
+        Tone::BadWord => AnsiColor::Red.on_default().invert(),
         Tone::Warn => AnsiColor::Yellow.on_default(),
         Tone::Strong => Style::new().bold(),
         Tone::Hunk => AnsiColor::Cyan.on_default(),

@@ -30,16 +30,13 @@ fn diff_shows_the_coming_change_and_nothing_after_the_sync() {
     set(&tags::good(2));
     let change = run(&["--color", "always", "diff", "--env", "staging"]).expect_code(1);
     let line = |colour: &str, mark: &str, tag: &str| {
-        format!("\u{1b}[{colour}m{mark}      - image: {IMAGE}:{tag}\u{1b}[0m")
+        format!(
+            "\u{1b}[{colour}m{mark}      - image: {IMAGE}:\u{1b}[0m\u{1b}[7m\u{1b}[{colour}m{tag}\u{1b}[0m\n"
+        )
     };
-    assert!(
-        change.stdout.contains(&line("31", "-", &tags::good(1))),
-        "{change}"
-    );
-    assert!(
-        change.stdout.contains(&line("32", "+", &tags::good(2))),
-        "{change}"
-    );
+    for (colour, mark, tag) in [("31", "-", tags::good(1)), ("32", "+", tags::good(2))] {
+        assert!(change.stdout.contains(&line(colour, mark, &tag)), "{change}");
+    }
     assert!(
         !change.stdout.contains("kind: Deployment"),
         "only the change and its context: {change}"

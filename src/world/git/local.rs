@@ -80,6 +80,23 @@ impl WorkingCopy {
         DirFiles::new(&self.root).map(WorkTree)
     }
 
+    /// The commit that a name stands for, as `git rev-parse` takes it: a branch, a tag, `HEAD~1`, the beginning of an id.
+    ///
+    /// # Errors
+    ///
+    /// When it stands for none.
+    pub fn resolve(&self, name: &str) -> Result<Revision, GitError> {
+        let wrong = |reason: String| GitError::Local {
+            dir: self.root.clone(),
+            reason,
+        };
+        let repository = gix::open(&self.root).map_err(|error| wrong(error.to_string()))?;
+        // `rev^{commit}` is the commit that a tag is about.
+        let found = repository.rev_parse_single(format!("{name}^{{commit}}").as_str());
+        let id = found.map_err(|error| wrong(format!("`{name}` stands for no commit: {error}")))?;
+        Ok(history::revision(id.detach()))
+    }
+
     /// The files of a commit that the checkout's repository has.
     ///
     /// # Errors

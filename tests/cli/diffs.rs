@@ -1,0 +1,128 @@
+//! The preview without a cluster: commits, uncommitted changes and environments against each other.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::desk::Desk;
+
+const STAGING: &str = "environments/staging/kustomization.yaml";
+
+#[test]
+fn commits_branches_and_uncommitted_changes_are_compared_without_a_cluster() {
+    let desk = Desk::new();
+    let copy = desk.remote.clone_to("copy");
+    let run = |args: &[&str]| desk.gitsync.run_in(&copy, args);
+    let clean = run(&["diff", "--offline"]).expect_code(0);
+    assert_eq!(
+        clean.stdout,
+        "staging: no changes, 5 in sync\nprod: no changes, 5 in sync\n2 environments: no changes, 10 in sync\n"
+    );
+
+    // An uncommitted change of the base shows in both environments, since nothing is proved yet.
+    let deployment = copy.join("apps/flask-app/deployment.yaml");
+    let text = fs::read_to_string(&deployment).unwrap();
+    fs::write(&deployment, text.replace("memory: 256Mi", "memory: 300Mi")).unwrap();
+    let change = run(&["diff", "--offline"]).expect_code(1);
+    assert!(
+        change
+            .stdout
+            .contains("-            memory: 256Mi\n  +            memory: 300Mi\n"),
+        "{change}"
+    );
+    assert!(
+        change
+            .stdout
+            .ends_with("2 environments: 0 to create, 2 to update, 0 to prune, 8 in sync\n"),
+        "{change}"
+    );
+
+    // On a branch, against another one.
+    let git = |args: &[&str]| crate::harness::git::git(&copy, args).ok();
+    git(&["checkout", "--quiet", "-b", "feature"]);
+    git(&["commit", "--quiet", "--all", "-m", "More memory"]);
+    let branch = run(&[
+        "diff",
+        "--offline",
+        "main..feature",
+        "--env",
+        "staging",
+        "-o",
+        "json",
+    ])
+    .expect_code(1);
+    let json: Value = serde_json::from_str(&branch.stdout).unwrap();
+    assert_eq!(json[0]["summary"]["update"], 1);
+    let patch = &json[0]["objects"][0]["patch"][0];
+    assert_eq!(patch["op"], "replace");
+    assert_eq!(
+        patch["path"],
+        "/spec/template/spec/containers/0/resources/limits/memory"
+    );
+    assert_eq!(patch["value"], "300Mi");
+    run(&["diff", "--offline", "feature..HEAD"]).expect_code(0);
+
+    let markdown = run(&["diff", "--offline", "HEAD~1..HEAD", "-o", "markdown"])
+        .expect_code(1)
+        .stdout;
+    let row = "| medium | update | `Deployment.apps flask-app/flask-app` | `.spec.template.spec.containers[name=\"flask-app\"].resources.limits.memory` |";
+    assert!(markdown.contains(row), "{markdown}");
+    assert!(
+        markdown.contains("<details><summary>staging: update <code>Deployment.apps"),
+        "{markdown}"
+    );
+
+    let wrong = run(&["diff", "--offline", "nowhere..HEAD"]).expect_code(2);
+    assert!(wrong.stderr.contains("`nowhere` stands for no commit"), "{wrong}");
+    run(&["diff", "--offline", "main"]).expect_code(2);
+}
+
+#[test]
+fn two_environments_differ_by_what_their_overlays_say() {
+    let desk = Desk::new();
+    let differ = desk.run(&["diff", "--env", "staging..prod"]).expect_code(1);
+    assert!(
+        differ
+            .stdout
+            .starts_with("staging..prod: 0 to create, 1 to update"),
+        "{differ}"
+    );
+    let side = desk
+        .run(&["diff", "--env", "staging..prod", "--side-by-side"])
+        .expect_code(1);
+    assert!(side.stdout.lines().any(|line| line.contains("~ │")), "{side}");
+    desk.run(&["diff", "--env", "staging..staging"]).expect_code(0);
+    let wrong = desk.run(&["diff", "--env", "staging..prdo"]).expect_code(2);
+    assert!(wrong.stderr.contains("did you mean `prod`?"), "{wrong}");
+}
+
+#[test]
+fn a_secret_shows_that_it_changes_and_never_what_it_is() {
+    let desk = Desk::new();
+    let secret = |value: &str| {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData: {{password: {value}}}\n")
+    };
+    let overlay = desk.remote.read(STAGING).unwrap();
+    let overlay = overlay.replace("resources:\n", "resources:\n- secret.yaml\n");
+    let path = "environments/staging/secret.yaml";
+    desk.remote.commit(
+        "Add a secret",
+        &[(path, Some(&secret("canaryone"))), (STAGING, Some(&overlay))],
+    );
+    desk.remote
+        .commit("Change the secret", &[(path, Some(&secret("canarytwo")))]);
+    let copy = desk.remote.clone_to("copy");
+    for range in ["HEAD~1..HEAD", "HEAD~2..HEAD"] {
+        for output in ["text", "json", "markdown"] {
+            let args = ["diff", "--offline", range, "-o", output, "--full"];
+            let shown = desk.gitsync.run_in(&copy, &args).expect_code(1);
+            let all = format!("{}{}", shown.stdout, shown.stderr);
+            // As written, and as base64: Y2FuYXJ5.
+            assert!(
+                !all.contains("canary") && !all.contains("Y2FuYXJ5"),
+                "{range} {output}: {shown}"
+            );
+            assert!(all.contains("***"), "{range} {output}: {shown}");
+        }
+    }
+}
