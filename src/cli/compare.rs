@@ -89,7 +89,7 @@ async fn observe(
         .await
         .map_err(cluster_failure)?;
     let observation = cluster
-        .observe(&environment.name, desired, &stored.record.inventory)
+        .observe(&environment.name, desired, &stored.record.inventory, None)
         .await;
     observation
         .map(|observation| observation.diff)

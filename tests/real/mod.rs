@@ -11,6 +11,7 @@ mod preview;
 mod processes;
 mod races;
 mod repositories;
+mod requests;
 mod stage;
 mod story;
 mod wheel;
