@@ -19,6 +19,7 @@ pub mod suspend;
 pub mod sync;
 pub mod ui;
 pub mod validate;
+pub mod wait;
 
 use std::process::ExitCode;
 
@@ -64,6 +65,7 @@ Exit codes:
   2   wrong usage or configuration
   3   git or a cluster is unreachable; try again
   4   refused by a guard
+  5   superseded by a newer commit
   70  a mistake of gitsync itself
   `gitsync check` has k6's: 99 a threshold failed, 104, 105; and 111 inconclusive, 112 target not ready";
 
@@ -87,6 +89,8 @@ enum Command {
     Sync(sync::SyncArgs),
     /// Show what each environment runs, how it is, and what it waits for
     Status(status::StatusArgs),
+    /// Wait until an image or a commit is healthy in an environment, or has failed on the way
+    Wait(wait::WaitArgs),
     /// Run a load check by itself
     Check(check::CheckArgs),
     /// Verify an environment now, and promote what passed
@@ -169,6 +173,7 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Approve(args) => approve::approve(ui, &context, args).await,
         Command::Suspend(args) => suspend::suspend(ui, &context, args).await,
         Command::Resume(args) => suspend::resume(ui, &context, args).await,
+        Command::Wait(args) => wait::wait(ui, &context, args).await,
         Command::Scale(args) => scale::scale(ui, &context, args).await,
         Command::Render(args) => render::render(ui, args),
         Command::Validate(args) => validate::validate(ui, &context, args).await,

@@ -1,6 +1,7 @@
 //! Promotion: the next step, and the edit that takes it.
 
 pub mod decide;
+pub mod follow;
 pub mod guard;
 pub mod overlay;
 pub mod proof;

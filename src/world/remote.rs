@@ -81,6 +81,17 @@ impl Remote {
             .await?
     }
 
+    /// Whether `ancestor` is `descendant` or a commit below it; both were fetched.
+    ///
+    /// # Errors
+    ///
+    /// As [`Git::is_ancestor`].
+    pub async fn is_ancestor(&self, ancestor: &Revision, descendant: &Revision) -> Result<bool, GitError> {
+        let (ancestor, descendant) = (ancestor.clone(), descendant.clone());
+        self.blocking(move |git, _| git.is_ancestor(&ancestor, &descendant))
+            .await?
+    }
+
     /// Commits an edit on top of `base` and moves the branch, if it is still there.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The hand on the wheel: rollback and quarantine, suspension, approval.
 
-use super::stage::{DEADLINE, STAGING, Stage};
+use super::stage::{DEADLINE, IMAGE, STAGING, Stage};
 use crate::harness::tags;
 use crate::harness::wait::wait_until;
 
@@ -105,4 +105,52 @@ fn a_promotion_waits_for_its_approval_and_says_so() {
         stage.promotions().len() == 1
     });
     stage.wait_until_running("prod", &tags::good(1));
+}
+
+#[test]
+fn ci_follows_its_image_to_prod_and_learns_how_it_ended() {
+    let stage = Stage::new();
+    let _daemon = stage.daemon();
+    let url = stage.remote.url();
+    let wait = |what: &str, value: &str, more: &[&str]| {
+        let args = ["wait", "--env", "prod", what, value, "--repo", &url];
+        stage.gitsync.run(&[&args, more].concat())
+    };
+    let image = |tag: &str| format!("{IMAGE}:{tag}");
+    let there = wait("--image", &image(&tags::good(1)), &[]).expect_code(0);
+    assert!(there.stdout.contains("runs in prod, healthy"), "{there}");
+    wait("--commit", &stage.remote.head(), &[]).expect_code(0);
+
+    stage.set_staging(&tags::slow(1));
+    let failed = wait("--image", &image(&tags::slow(1)), &["--annotate", "github"]).expect_code(1);
+    assert!(
+        failed
+            .stderr
+            .contains("staging: load check acceptance: http_req_duration"),
+        "{failed}"
+    );
+    assert!(
+        failed
+            .stdout
+            .starts_with("::error title=gitsync::staging: load check"),
+        "{failed}"
+    );
+
+    stage.set_staging(&tags::crash(2));
+    let crashed = wait("--image", &image(&tags::crash(2)), &[]).expect_code(1);
+    assert!(
+        crashed.stderr.contains("CrashLoopBackOff") && crashed.stderr.contains("last lines of flask-app-"),
+        "{crashed}"
+    );
+    let superseded = wait("--image", &image(&tags::slow(1)), &[]).expect_code(5);
+    assert!(
+        superseded.stderr.contains("staging asks for something else now"),
+        "{superseded}"
+    );
+
+    gitsync(&stage, &["suspend", "prod", "--reason", "the audit"]);
+    stage.set_staging(&tags::good(2));
+    stage.wait_for_status("staging", &["held", "the audit"]);
+    let late = wait("--image", &image(&tags::good(2)), &["--timeout", "1s"]).expect_code(3);
+    assert!(late.stderr.contains("the audit"), "{late}");
 }

@@ -5,6 +5,7 @@ pub mod endpoints;
 pub mod error;
 pub mod execute;
 pub mod known;
+pub mod logs;
 pub mod observe;
 mod read;
 pub mod records;
