@@ -272,10 +272,10 @@ pub(crate) mod testing {
         }
 
         fn list(&self, directory: &str) -> Vec<String> {
-            let below = self
-                .paths
-                .iter()
-                .filter_map(|path| path.strip_prefix(directory)?.strip_prefix('/'));
+            let below = self.paths.iter().filter_map(|path| match directory {
+                "" => Some(path.as_str()),
+                directory => path.strip_prefix(directory)?.strip_prefix('/'),
+            });
             let names = below.filter_map(|rest| rest.split('/').next()).map(str::to_owned);
             names.collect::<BTreeSet<_>>().into_iter().collect()
         }

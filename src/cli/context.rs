@@ -12,11 +12,12 @@ use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
 use crate::reconcile::Shared;
 use crate::reconcile::feed::{Feed, Head, HeadError, Poller, fetch_head, head_of};
+use crate::report::why::CommitLine;
 use crate::source::Snapshot;
 use crate::world::cluster::connect::{ConnectError, connect};
 use crate::world::cluster::{Cluster, ClusterError};
 use crate::world::git::{
-    Credentials, Git, GitError, GitOptions, Identity, RepositoryUrl, SshKey, WorkingCopy,
+    Commit, Credentials, Git, GitError, GitOptions, Identity, RepositoryUrl, SshKey, WorkingCopy,
 };
 use crate::world::remote::Remote;
 
@@ -58,6 +59,9 @@ pub struct GlobalArgs {
     #[arg(long, global = true, env = "GITSYNC_GIT_CA_FILE", value_name = "FILE")]
     pub git_ca_file: Option<PathBuf>,
 }
+
+/// How many commits back the last change of a directory is looked for.
+const LOOK_BACK: usize = 200;
 
 /// The environment variable that may hold the password or token for git.
 const TOKEN_VARIABLE: &str = "GITSYNC_GIT_TOKEN";
@@ -298,12 +302,46 @@ impl Checkout {
         render(environment, &self.head.snapshot, proved.as_ref()).map_err(Failure::usage)
     }
 
+    /// The last commit that changed a directory, as far back as people look.
+    pub async fn last_change(&self, dir: &str) -> Option<CommitLine> {
+        let from = self.head.snapshot.revision();
+        let commits = match &self.from {
+            Origin::WorkingCopy(copy) => copy.history(from, LOOK_BACK),
+            Origin::Remote(remote) => remote.history(from, None, LOOK_BACK).await,
+        };
+        let commits = commits.ok()?;
+        let mut newer: Option<(&Commit, Option<String>)> = None;
+        for commit in &commits {
+            let id = self.snapshot(&commit.revision).await.ok()?.tree_id(dir);
+            if let Some((newer, newer_id)) = &newer
+                && *newer_id != id
+            {
+                return commit_line(newer);
+            }
+            newer = Some((commit, id));
+        }
+        // The first commit of a short history made it.
+        newer
+            .filter(|_| commits.len() < LOOK_BACK)
+            .and_then(|(first, _)| commit_line(first))
+    }
+
     async fn snapshot(&self, revision: &Revision) -> Result<Snapshot, Failure> {
         match &self.from {
             Origin::WorkingCopy(copy) => copy.snapshot(revision).map_err(git_failure),
             Origin::Remote(remote) => remote.snapshot(revision).await.map_err(git_failure),
         }
     }
+}
+
+fn commit_line(commit: &Commit) -> Option<CommitLine> {
+    let author = commit.author.split(" <").next().unwrap_or(&commit.author);
+    Some(CommitLine {
+        id: commit.revision.short().to_owned(),
+        subject: commit.subject.clone(),
+        author: author.to_owned(),
+        time: commit.time.try_into().ok()?,
+    })
 }
 
 /// An environment's name as it was typed.

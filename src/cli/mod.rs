@@ -5,9 +5,12 @@ pub mod check;
 pub mod compare;
 pub mod context;
 pub mod diff;
+pub mod doctor;
 pub mod edit;
 pub mod failure;
 pub mod image;
+pub mod init;
+pub mod manual;
 pub mod promote;
 pub mod render;
 pub mod rollback;
@@ -20,6 +23,7 @@ pub mod sync;
 pub mod ui;
 pub mod validate;
 pub mod wait;
+pub mod why;
 
 use std::process::ExitCode;
 
@@ -111,8 +115,23 @@ enum Command {
     Render(render::RenderArgs),
     /// Find everything that is wrong without asking a cluster
     Validate(validate::ValidateArgs),
+    /// Tell what an environment, or one object of it, waits for
+    Why(why::WhyArgs),
+    /// Show every object of an environment and how it is
+    Tree(why::TreeArgs),
+    /// Add what is missing to a repository, new or with kustomize overlays
+    Init(init::InitArgs),
+    /// Find what does not work in git, kubeconfig, clusters and permissions, and what mends it
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of gitsync's own kinds
     Schema(schema::SchemaArgs),
+    /// Print the completion script of a shell
+    Completions(manual::CompletionsArgs),
+    /// Print the manual
+    Man(manual::ManArgs),
+    /// What the exit codes mean: gitsync help exit-codes
+    #[command(name = "exit-codes", hide = true, after_help = EXIT_CODES)]
+    ExitCodes,
 }
 
 /// Reads the arguments, runs the command and answers with its exit code.
@@ -143,6 +162,9 @@ fn run_command(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
     match &cli.command {
         Command::Render(args) => return render::render(ui, args),
         Command::Schema(args) => return schema::schema(ui, args),
+        Command::Completions(args) => return manual::completions(ui, args),
+        Command::Man(args) => return manual::man(ui, args),
+        Command::ExitCodes => return ui.print(&format!("{EXIT_CODES}\n")),
         _ => {}
     }
     let runtime = runtime().map_err(|error| Failure::new(Kind::Bug, error))?;
@@ -178,6 +200,13 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Render(args) => render::render(ui, args),
         Command::Validate(args) => validate::validate(ui, &context, args).await,
         Command::Schema(args) => schema::schema(ui, args),
+        Command::Why(args) => why::why(ui, &context, args).await,
+        Command::Tree(args) => why::tree(ui, &context, args).await,
+        Command::Init(args) => init::init(ui, &context, args),
+        Command::Doctor(args) => doctor::doctor(ui, &context, args).await,
+        Command::Completions(args) => manual::completions(ui, args),
+        Command::Man(args) => manual::man(ui, args),
+        Command::ExitCodes => ui.print(&format!("{EXIT_CODES}\n")),
     }
 }
 

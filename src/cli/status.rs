@@ -55,6 +55,8 @@ pub async fn status(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Result
             cluster: cluster_name(environment),
             record,
             error,
+            suspended: environment.orders.suspended(Timestamp::now()),
+            commit: checkout.last_change(&environment.dir).await,
         });
     }
     let text = match args.output {
@@ -88,6 +90,10 @@ fn json_row(row: &EnvironmentStatus) -> Value {
         "environment": row.name,
         "cluster": row.cluster,
         "error": row.error,
+        "suspended": row.suspended,
+        "commit": row.commit.as_ref().map(|commit| json!({
+            "id": commit.id, "subject": commit.subject, "author": commit.author, "time": commit.time.to_string(),
+        })),
         "status": row.record.as_ref().and_then(|record| record.status.as_ref()),
         "synced": row.record.as_ref().and_then(|record| record.synced.as_ref()),
         "verifications": row.record.as_ref().map(|record| &record.verifications),

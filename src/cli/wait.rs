@@ -7,12 +7,13 @@ use super::context::{Checkout, Context, cluster_failure, env_name, head_failure}
 use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
 use crate::config::duration::Duration as Span;
-use crate::config::repository::{Config, Environment};
+use crate::config::repository::{Config, ENVIRONMENTS, Environment};
 use crate::model::{EnvName, ImageRef, Revision};
 use crate::problem::Problems;
 use crate::promote::follow::{Reached, Stage, judge};
 use crate::reconcile::feed::fetch_head;
 use crate::record::Record;
+use crate::source::Snapshot;
 use crate::world::remote::Remote;
 
 /// Arguments of `gitsync wait`.
@@ -169,7 +170,10 @@ async fn look(
         let name = environment.name.to_string();
         stages.push(match record {
             Ok(stored) => {
-                let receives = checkout.config().promotion_to(&environment.name).is_some();
+                let receives = checkout
+                    .config()
+                    .promotion_to(&environment.name)
+                    .map(|_| environment.dir.as_str());
                 let status = stored.record.status.as_ref();
                 Stage {
                     name,
@@ -270,27 +274,65 @@ impl Goal {
         }
     }
 
-    /// Whether the record of an environment is about it.
-    async fn is_there(&self, remote: &Remote, record: &Record, receives: bool) -> bool {
+    /// Whether the record of an environment is about it; `receives` is the directory of one that promotions lead to.
+    async fn is_there(&self, remote: &Remote, record: &Record, receives: Option<&str>) -> bool {
         match self {
             Self::Image(image) => record
                 .status
                 .as_ref()
                 .is_some_and(|status| status.images.iter().any(|found| is_image(image, found))),
             Self::Commit(commit) => {
-                // Where shared files are proved first, it is there when the proved ones contain it.
-                let revision = if receives {
-                    record.synced.as_ref().map(|synced| &synced.shared)
-                } else {
-                    record.status.as_ref().and_then(|status| status.revision.as_ref())
+                let contains =
+                    async |revision: &Revision| remote.is_ancestor(commit, revision).await.unwrap_or(false);
+                let synced = record.synced.as_ref();
+                let Some(way) = receives else {
+                    let seen = record.status.as_ref().and_then(|status| status.revision.as_ref());
+                    return match seen {
+                        Some(revision) => contains(revision).await,
+                        None => false,
+                    };
                 };
-                match revision {
-                    Some(revision) => remote.is_ancestor(commit, revision).await.unwrap_or(false),
-                    None => false,
-                }
+                let Some(synced) = synced else { return false };
+                // Its own overlay is read at the tip; all else has to be proved first, unless the commit has it already.
+                contains(&synced.revision).await
+                    && (contains(&synced.shared).await
+                        || same_outside(remote, commit, &synced.shared, way).await)
             }
         }
     }
+}
+
+/// Whether two commits have the same files outside a directory.
+async fn same_outside(remote: &Remote, one: &Revision, two: &Revision, dir: &str) -> bool {
+    let (Ok(one), Ok(two)) = (remote.snapshot(one).await, remote.snapshot(two).await) else {
+        return false;
+    };
+    let parts = |snapshot: &Snapshot| {
+        let below = |above: &str| {
+            snapshot
+                .tree()
+                .list(above)
+                .into_iter()
+                .map(move |name| join(above, &name))
+                .collect::<Vec<_>>()
+        };
+        let all = below("")
+            .into_iter()
+            .filter(|path| path != ENVIRONMENTS)
+            .chain(below(ENVIRONMENTS));
+        let others = all.filter(|path| path != dir);
+        others
+            .map(|path| (snapshot.tree_id(&path), path))
+            .collect::<Vec<_>>()
+    };
+    fn join(above: &str, name: &str) -> String {
+        if above.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{above}/{name}")
+        }
+    }
+    parts(&one) == parts(&two)
 }
 
 /// Whether a text names the image; a tag or digest that is not asked about may be anything.

@@ -10,6 +10,7 @@ pub mod load_check;
 pub mod orders;
 pub mod promotion;
 pub mod repository;
+pub mod scaffold;
 pub mod schema;
 pub mod verified;
 

@@ -20,8 +20,8 @@ pub fn comment(parts: &[(String, &Diff)]) -> String {
     for (title, diff) in parts {
         let mut objects: Vec<&ObjectDiff> = diff.changed().collect();
         objects.sort_by_key(|object| std::cmp::Reverse(risk::of(object)));
-        out += &format!("\n### {title}: {}\n", text::summary(diff.counts()));
-        out += &table(&objects);
+        let head = format!("\n### {title}: {}\n", text::summary(diff.counts()));
+        out += &(head + &table(&objects));
         details.extend(
             objects
                 .into_iter()
@@ -40,7 +40,8 @@ pub fn comment(parts: &[(String, &Diff)]) -> String {
         }
     }
     if left_out > 0 {
-        out += &format!("\n{left_out} more changes do not fit here; `gitsync diff` shows them.\n");
+        let note = format!("\n{left_out} more changes do not fit here; `gitsync diff` shows them.\n");
+        out += &note;
     }
     out
 }

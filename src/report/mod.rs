@@ -3,3 +3,4 @@
 pub mod load_check;
 pub mod paint;
 pub mod status;
+pub mod why;

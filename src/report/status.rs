@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::paint::{Paint, Tone};
+use super::why::{CommitLine, commit_text};
 use crate::model::EnvName;
 use crate::record::{Phase, Record, Status, Verdict, Verification};
 
@@ -17,6 +18,10 @@ pub struct EnvironmentStatus {
     pub record: Option<Record>,
     /// Why it could not be asked.
     pub error: Option<String>,
+    /// Why it is left alone, as git says.
+    pub suspended: Option<String>,
+    /// The last commit that changed its directory.
+    pub commit: Option<CommitLine>,
 }
 
 const HEADINGS: [&str; 5] = ["ENVIRONMENT", "STATUS", "REVISION", "SINCE", "IMAGES"];
@@ -85,7 +90,9 @@ fn status_of(row: &EnvironmentStatus) -> Option<&Status> {
     row.record.as_ref().and_then(|record| record.status.as_ref())
 }
 
-fn word(phase: Phase) -> &'static str {
+/// The word for a phase.
+#[must_use]
+pub fn word(phase: Phase) -> &'static str {
     match phase {
         Phase::Synced => "synced",
         Phase::Progressing => "progressing",
@@ -114,6 +121,13 @@ fn details(row: &EnvironmentStatus, now: Timestamp) -> Vec<String> {
     } else if row.error.is_none() {
         lines.push("gitsync has not synced it yet; start it with: gitsync run".to_owned());
     }
+    let told = row
+        .suspended
+        .iter()
+        .filter(|why| !lines.iter().any(|line| line.contains(*why)));
+    let told: Vec<String> = told.cloned().collect();
+    lines.extend(told);
+    lines.extend(row.commit.iter().map(|commit| commit_text(commit, now)));
     let verifications = row.record.iter().flat_map(|record| &record.verifications);
     lines.extend(verifications.map(|(name, verification)| verification_line(name, verification, now)));
     lines
@@ -164,6 +178,8 @@ mod tests {
             cluster: name.into(),
             record,
             error: None,
+            suspended: None,
+            commit: None,
         }
     }
 

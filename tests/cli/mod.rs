@@ -2,5 +2,8 @@
 
 mod desk;
 mod diffs;
+mod docs;
 mod edits;
+mod help;
+mod init;
 mod orders;

@@ -154,3 +154,58 @@ fn ci_follows_its_image_to_prod_and_learns_how_it_ended() {
     let late = wait("--image", &image(&tags::good(2)), &["--timeout", "1s"]).expect_code(3);
     assert!(late.stderr.contains("the audit"), "{late}");
 }
+
+#[test]
+fn what_is_waited_for_is_told_down_to_the_pod_and_to_who_did_it() {
+    let stage = Stage::new();
+    let daemon = stage.daemon();
+    stage.wait_until_running("prod", &tags::good(1));
+    stage.wait_for_status("prod", &["\"phase\":\"synced\""]);
+    let doctor = gitsync(&stage, &["doctor"]);
+    assert!(doctor.ends_with("all is well\n"), "{doctor}");
+    assert!(
+        doctor.contains("service flask-app/flask-app-service of load check acceptance is at http://"),
+        "{doctor}"
+    );
+
+    stage.set_staging(&tags::crash(1));
+    stage.wait_for_status("staging", &["CrashLoopBackOff"]);
+    let url = stage.remote.url();
+    let why = gitsync(&stage, &["why", "prod"]);
+    for part in [
+        "prod: synced for ",
+        &format!(
+            "staging asks for {IMAGE}:{}, which prod does not have",
+            tags::crash(1)
+        ),
+        "because staging: failed for ",
+        "CrashLoopBackOff",
+        &format!("Set {} (A Developer, ", tags::crash(1)),
+    ] {
+        assert!(why.contains(part), "{part}\n{why}");
+    }
+    let tree = gitsync(&stage, &["tree", "staging"]);
+    assert!(
+        tree.contains("─ Service flask-app/flask-app-service  current\n"),
+        "{tree}"
+    );
+    assert!(
+        tree.contains("pod flask-app-") && tree.contains("CrashLoopBackOff"),
+        "{tree}"
+    );
+    let status = stage.gitsync.run(&["status", "--repo", &url]).expect_code(1);
+    assert!(status.stdout.contains("Promote jenkins-flask-app:"), "{status}");
+
+    // Who changed it by hand, while nobody puts it back.
+    assert_eq!(daemon.terminate(), 0);
+    let scale = ["scale", "deployment/flask-app", "--replicas=1", "-n", "flask-app"];
+    stage.pair().prod.kubectl(&scale).ok();
+    let why = gitsync(&stage, &["why", "prod/deployment/flask-app"]);
+    assert!(why.contains("git: apps/flask-app/deployment.yaml:1"), "{why}");
+    assert!(why.contains(".spec.replicas, written by kubectl at "), "{why}");
+    let wrong = stage
+        .gitsync
+        .run(&["why", "prod/flaskapp", "--repo", &url])
+        .expect_code(2);
+    assert!(wrong.stderr.contains("did you mean `flask-app`?"), "{wrong}");
+}

@@ -182,6 +182,14 @@ pub fn kubeconfig_paths(path: Option<&Path>) -> Vec<PathBuf> {
     home.into_iter().filter(|path| path.exists()).collect()
 }
 
+/// The contexts of the kubeconfig; none when it cannot be read.
+#[must_use]
+pub fn context_names(path: Option<&Path>) -> Vec<String> {
+    let file = read(path).map(|(_, file)| file);
+    let contexts = file.map(|file| file.contexts).unwrap_or_default();
+    contexts.into_iter().map(|context| context.name).collect()
+}
+
 fn read_one(path: &Path) -> Result<Kubeconfig, ConnectError> {
     Kubeconfig::read_from(path).map_err(|error| match error {
         KubeconfigError::ReadConfig(source, _) => ConnectError::Unreadable {

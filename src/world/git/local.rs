@@ -8,6 +8,7 @@ use kustomize::{DirFiles, Files, FilesError, Kind};
 
 use super::commit::Identity;
 use super::error::GitError;
+use super::history::Commit;
 use super::{history, tree};
 use crate::model::Revision;
 use crate::source::{Snapshot, Tree};
@@ -95,6 +96,19 @@ impl WorkingCopy {
         let found = repository.rev_parse_single(format!("{name}^{{commit}}").as_str());
         let id = found.map_err(|error| wrong(format!("`{name}` stands for no commit: {error}")))?;
         Ok(history::revision(id.detach()))
+    }
+
+    /// The newest `limit` commits that `from` contains, newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the checkout's repository does not have them.
+    pub fn history(&self, from: &Revision, limit: usize) -> Result<Vec<Commit>, GitError> {
+        let repository = gix::open(&self.root).map_err(|error| GitError::Local {
+            dir: self.root.clone(),
+            reason: error.to_string(),
+        })?;
+        history::history(&repository, from, None, limit)
     }
 
     /// The files of a commit that the checkout's repository has.

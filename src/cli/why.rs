@@ -1,0 +1,270 @@
+//! `gitsync why` and `gitsync tree`: what an environment, or one object of it, waits for.
+
+use jiff::Timestamp;
+use manifest::ObjectId;
+
+use super::context::{Checkout, Context, cluster_failure};
+use super::failure::{Answer, Failure};
+use super::ui::Ui;
+use crate::config::repository::Environment;
+use crate::desired::Desired;
+use crate::diff::Change;
+use crate::diff::fields;
+use crate::problem::{Problems, suggest};
+use crate::report::paint::Tone;
+use crate::report::why::{Link, chain};
+use crate::verify::pods::Trouble;
+use crate::verify::rollout::Progress;
+use crate::world::cluster::observe::{Observation, Observed};
+use crate::world::cluster::{Cluster, FIELD_MANAGER};
+
+/// Arguments of `gitsync why`.
+#[derive(Debug, clap::Args)]
+pub struct WhyArgs {
+    /// Environment, and after a slash one object of it: a name, or a kind and a name, as deployment/web
+    #[arg(value_name = "ENV[/OBJECT]")]
+    pub target: String,
+}
+
+/// Arguments of `gitsync tree`.
+#[derive(Debug, clap::Args)]
+pub struct TreeArgs {
+    /// Environment to show; by default all of them
+    #[arg(value_name = "ENV")]
+    pub env: Vec<String>,
+}
+
+/// An environment as git and its cluster have it.
+struct Seen {
+    desired: Desired,
+    observation: Observation,
+    troubles: std::collections::BTreeMap<ObjectId, Trouble>,
+}
+
+/// Tells the chain from an environment back to what it waits for, or what is known of one object.
+///
+/// # Errors
+///
+/// When the configuration cannot be read, or there is no such environment or object.
+pub async fn why(ui: &mut Ui, context: &Context, args: &WhyArgs) -> Result<Answer, Failure> {
+    let checkout = context.checkout().await?;
+    let (name, object) = match args.target.split_once('/') {
+        Some((name, object)) => (name, Some(object)),
+        None => (args.target.as_str(), None),
+    };
+    let environment = checkout
+        .config()
+        .environment(name)
+        .map_err(|problem| Failure::usage(Problems::from(problem)))?;
+    if let Some(object) = object {
+        let seen = see(context, &checkout, environment).await?;
+        let id = choose(&seen, object)?;
+        let text = object_text(ui, &seen, &id);
+        return ui.print(&text);
+    }
+    let mut way = vec![environment];
+    while let Some(promotion) = checkout.config().promotion_to(&way[0].name) {
+        way.insert(0, &checkout.config().environments[&promotion.from]);
+    }
+    let mut links = Vec::new();
+    for environment in way {
+        links.push(link(context, &checkout, environment).await);
+    }
+    ui.print(&chain(&links, Timestamp::now(), ui.paint()))
+}
+
+/// Shows every object of an environment and how it is.
+///
+/// # Errors
+///
+/// When the configuration, an overlay or a cluster cannot be used.
+pub async fn tree(ui: &mut Ui, context: &Context, args: &TreeArgs) -> Result<Answer, Failure> {
+    let checkout = context.checkout().await?;
+    let mut lines = Vec::new();
+    for environment in checkout.environments(&args.env)? {
+        let seen = see(context, &checkout, environment).await?;
+        lines.push(ui.paint().tone(Tone::Strong, environment.name.as_str()));
+        lines.extend(branches(ui, &seen));
+    }
+    ui.print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+}
+
+/// One line per object, and one more for what troubles it.
+fn branches(ui: &Ui, seen: &Seen) -> Vec<String> {
+    let mut rows: Vec<(String, Option<String>)> = Vec::new();
+    for observed in &seen.observation.objects {
+        let (word, tone) = state(observed);
+        let trouble = seen.troubles.get(&observed.id).map(trouble_text);
+        rows.push((
+            format!("{}  {}", observed.id, ui.paint().tone(tone, &word)),
+            trouble,
+        ));
+    }
+    for leftover in &seen.observation.leftovers {
+        let note = ui.paint().tone(Tone::Warn, "git no longer has it");
+        rows.push((format!("{}  {note}", leftover.id), None));
+    }
+    let count = rows.len();
+    let mut lines = Vec::new();
+    for (index, (row, trouble)) in rows.into_iter().enumerate() {
+        let (branch, bar) = if index + 1 == count {
+            ("└─", " ")
+        } else {
+            ("├─", "│")
+        };
+        lines.push(format!("{branch} {row}"));
+        lines.extend(trouble.map(|trouble| format!("{bar}     {trouble}")));
+    }
+    lines
+}
+
+async fn link(context: &Context, checkout: &Checkout, environment: &Environment) -> Link {
+    let record = match context.cluster(environment).await {
+        Ok(cluster) => cluster
+            .read_record(&environment.name)
+            .await
+            .map_err(cluster_failure),
+        Err(failure) => Err(failure),
+    };
+    let (status, error) = match record {
+        Ok(stored) => (stored.record.status, None),
+        Err(failure) => (None, Some(failure.to_string())),
+    };
+    Link {
+        name: environment.name.to_string(),
+        status,
+        error,
+        suspended: environment.orders.suspended(Timestamp::now()),
+        commit: checkout.last_change(&environment.dir).await,
+    }
+}
+
+async fn see(context: &Context, checkout: &Checkout, environment: &Environment) -> Result<Seen, Failure> {
+    let desired = checkout.render(environment).await?;
+    let cluster: Cluster = context.cluster(environment).await?;
+    let record = cluster
+        .read_record(&environment.name)
+        .await
+        .map_err(cluster_failure)?
+        .record;
+    let observation = cluster
+        .observe(&environment.name, &desired.objects, &record.inventory, None)
+        .await
+        .map_err(cluster_failure)?;
+    let troubles = cluster
+        .troubles(&observation.objects)
+        .await
+        .map_err(cluster_failure)?;
+    Ok(Seen {
+        desired,
+        observation,
+        troubles,
+    })
+}
+
+/// The object that a person means.
+fn choose(seen: &Seen, text: &str) -> Result<ObjectId, Failure> {
+    let (kind, name) = text
+        .split_once('/')
+        .map_or((None, text), |(kind, name)| (Some(kind), name));
+    let is_kind = |id: &ObjectId| {
+        kind.is_none_or(|kind| {
+            let (kind, known) = (kind.to_lowercase(), id.kind.to_lowercase());
+            kind == known || kind == format!("{known}s")
+        })
+    };
+    let ids: Vec<&ObjectId> = seen
+        .observation
+        .objects
+        .iter()
+        .map(|observed| &observed.id)
+        .collect();
+    let found: Vec<&ObjectId> = ids
+        .iter()
+        .copied()
+        .filter(|id| id.name == name && is_kind(id))
+        .collect();
+    match found[..] {
+        [id] => Ok(id.clone()),
+        [] => {
+            let failure = Failure::usage(format!("git asks for no object `{text}` there"));
+            Err(match suggest(name, ids.iter().map(|id| id.name.as_str())) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => failure.hint("gitsync tree shows the objects"),
+            })
+        }
+        [..] => {
+            let kinds: Vec<String> = found
+                .iter()
+                .map(|id| format!("{}/{name}", id.kind.to_lowercase()))
+                .collect();
+            Err(Failure::usage(format!("`{text}` may be {}", kinds.join(" or "))))
+        }
+    }
+}
+
+fn object_text(ui: &Ui, seen: &Seen, id: &ObjectId) -> String {
+    let paint = ui.paint();
+    let mut lines = vec![paint.tone(Tone::Strong, &id.to_string())];
+    let manifest = seen
+        .desired
+        .objects
+        .iter()
+        .find(|object| object.gvk().kind == id.kind && object.name() == id.name);
+    lines.extend(manifest.map(|manifest| format!("  git: {}", manifest.origin())));
+    let Some(observed) = seen
+        .observation
+        .objects
+        .iter()
+        .find(|observed| observed.id == *id)
+    else {
+        return lines.join("\n") + "\n";
+    };
+    let (word, tone) = state(observed);
+    lines.push(format!("  live: {}", paint.tone(tone, &word)));
+    let trouble = seen.troubles.get(id);
+    lines.extend(trouble.map(|trouble| format!("  {}", trouble_text(trouble))));
+    let change = seen
+        .observation
+        .diff
+        .objects
+        .iter()
+        .find(|object| object.id == *id);
+    match change.map(|object| &object.change) {
+        Some(Change::Update { before, after }) => {
+            lines.push("  differs from git in:".to_owned());
+            for field in fields::changed(before, after) {
+                let live = observed.live.as_ref();
+                let writers = live.map(|live| fields::writers(live, &field, FIELD_MANAGER));
+                let who = writers.and_then(|writers| writers.into_iter().next());
+                let who = who.map_or_else(String::new, |writer| {
+                    let time = writer.time.map(|time| format!(" at {time}")).unwrap_or_default();
+                    format!(", written by {}{time}", writer.manager)
+                });
+                lines.push(format!("    {}{who}", field.path));
+            }
+        }
+        Some(Change::Same) => lines.push("  as git asks".to_owned()),
+        Some(Change::Create(_) | Change::Prune(_)) | None => {}
+    }
+    lines.join("\n") + "\n"
+}
+
+fn state(observed: &Observed) -> (String, Tone) {
+    match &observed.progress {
+        None => ("does not exist".to_owned(), Tone::Bad),
+        Some(Progress::Current) => ("current".to_owned(), Tone::Good),
+        Some(Progress::InProgress(why)) => (why.clone(), Tone::Warn),
+        Some(Progress::Failed(why)) => (why.clone(), Tone::Bad),
+        Some(Progress::Terminating) => ("is being deleted".to_owned(), Tone::Warn),
+    }
+}
+
+fn trouble_text(trouble: &Trouble) -> String {
+    let message = if trouble.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", trouble.message)
+    };
+    format!("pod {}: {}{message}", trouble.pod, trouble.reason)
+}
