@@ -200,21 +200,25 @@ impl Scaffold {
                 format!("resources:\n- {up}{dir}\n{images}"),
             );
         }
+        let file = format!("{own}/{ENVIRONMENT_FILE}");
         let exact = contexts.iter().find(|context| *context == name);
         let near = || contexts.iter().find(|context| context.contains(name));
-        let context = exact.or_else(near).cloned().unwrap_or_else(|| {
-            self.note(format!("{own}/{ENVIRONMENT_FILE}: the kubeconfig has no context that looks like {name}; set spec.cluster.context"));
-            name.to_owned()
-        });
+        let context = exact.or_else(near);
+        if matches!(tree.text(&file), Ok(None)) {
+            self.note(match context {
+                Some(context) => format!("environment {name} is in context {context}"),
+                None => format!(
+                    "{file}: the kubeconfig has no context that looks like {name}; set spec.cluster.context"
+                ),
+            });
+        }
+        let context = context.map_or(name, String::as_str);
         let text = format!(
             "{}apiVersion: gitsync.dev/v1alpha1\nkind: Environment\nmetadata:\n  name: {name}\nspec:\n  cluster:\n    context: {}\n  sync:\n    interval: 30s\n    timeout: 5m\n",
             modeline("environment"),
-            quoted(&context)
+            quoted(context)
         );
-        if matches!(tree.text(&format!("{own}/{ENVIRONMENT_FILE}")), Ok(None)) {
-            self.note(format!("environment {name} is in context {context}"));
-        }
-        self.file(format!("{own}/{ENVIRONMENT_FILE}"), text);
+        self.file(file, text);
     }
 
     fn policies(&mut self, tree: &dyn Tree, found: &Found, environments: &[(String, String)], app: &App) {

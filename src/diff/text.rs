@@ -130,26 +130,53 @@ fn changed(gone: &[&str], new: &[&str], paint: Paint, out: &mut Vec<String>) {
     }
 }
 
-/// The path of the mapping that holds line `at` of an emitted YAML text, by its indentation.
+/// The path of the mapping that holds line `at` of an emitted YAML text, by its indentation; an element of a list is
+/// called by its name.
 fn path_at(lines: &[&str], at: usize) -> String {
-    let Some(line) = lines.get(at) else {
-        return String::new();
-    };
-    let mut depth = indent(line);
     let mut path = Vec::new();
-    for above in lines[..at].iter().rev() {
-        if indent(above) < depth
-            && let Some((key, _)) = above.trim_start_matches([' ', '-']).split_once(':')
-        {
-            depth = above.len() - above.trim_start().len();
-            path.push(key);
-        }
-        if depth == 0 {
-            break;
-        }
+    let mut child = at;
+    while let Some(line) = lines.get(child) {
+        let depth = indent(line);
+        let item = item_start(lines, child);
+        // The dash of a list stands as far left as the key that holds the list.
+        let limit = item.map_or(depth, |item| outer_indent(lines[item]) + 1);
+        let above = (0..item.unwrap_or(child)).rev();
+        let parent = above
+            .filter(|index| !lines[*index].trim().is_empty())
+            .find(|index| indent(lines[*index]) < limit);
+        let Some(parent) = parent else { break };
+        let key = lines[parent].trim_start_matches([' ', '-']).split(':').next();
+        let name = item.and_then(|item| item_name(lines, item));
+        let name = name.map(|name| format!("[{name}]")).unwrap_or_default();
+        path.push(format!("{}{name}", key.unwrap_or_default()));
+        child = parent;
     }
     path.reverse();
     path.join(".")
+}
+
+/// The line with the dash of the list's element whose own key is on line `at`, if it is one's.
+fn item_start(lines: &[&str], at: usize) -> Option<usize> {
+    let depth = indent(lines[at]);
+    let mut inside = (0..=at).rev().take_while(|index| indent(lines[*index]) >= depth);
+    inside.find(|index| indent(lines[*index]) == depth && lines[*index].trim_start().starts_with('-'))
+}
+
+/// The `name` of the list's element that begins on line `start`.
+fn item_name<'t>(lines: &[&'t str], start: usize) -> Option<&'t str> {
+    let (depth, outer) = (indent(lines[start]), outer_indent(lines[start]));
+    let rest = lines[start + 1..]
+        .iter()
+        .take_while(|line| outer_indent(line) > outer);
+    let mut own = std::iter::once(&lines[start])
+        .chain(rest)
+        .filter(|line| indent(line) == depth);
+    own.find_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("name: "))
+}
+
+/// Columns before the first character of a line, be it a dash.
+fn outer_indent(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
 }
 
 /// Columns before the key of a line; a list item's dash counts as indentation.
@@ -204,7 +231,10 @@ mod tests {
             text.contains("  -      - image: a:1\n  +      - image: a:2\n"),
             "{text}"
         );
-        assert!(text.contains("@@ spec.template.spec.containers @@"), "{text}");
+        assert!(
+            text.contains("@@ spec.template.spec.containers[web] @@"),
+            "{text}"
+        );
         assert!(!text.contains("kind: Deployment"), "{text}");
     }
 
@@ -265,5 +295,22 @@ mod tests {
             },
         );
         assert!(full.contains("k199") && !full.contains("more lines"), "{full}");
+    }
+
+    #[test]
+    fn a_path_names_the_elements_that_it_leads_through() {
+        let text = "spec:\n  template:\n    spec:\n      containers:\n      - env:\n        - name: A\n          value: a\n        name: web\n      - args:\n        - one\n        name: log\n  x: 1\n";
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, path) in [
+            (1, "spec"),
+            (6, "spec.template.spec.containers[web].env[A]"),
+            (7, "spec.template.spec.containers[web]"),
+            (9, "spec.template.spec.containers[log].args"),
+            (11, "spec"),
+            (0, ""),
+            (99, ""),
+        ] {
+            assert_eq!(path_at(&lines, at), path, "line {at}");
+        }
     }
 }

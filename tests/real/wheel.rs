@@ -99,6 +99,18 @@ fn a_promotion_waits_for_its_approval_and_says_so() {
     stage.wait_for_status("staging", &["held", "waits for an approval"]);
     assert!(stage.promotions().is_empty());
 
+    let url = stage.remote.url();
+    let coming = stage
+        .gitsync
+        .run(&["diff", "--promote", "--repo", &url])
+        .expect_code(1);
+    for part in [
+        "staging → prod: ",
+        "+++ b/environments/prod/verified.yaml",
+        "Deployment.apps flask-app/flask-app",
+    ] {
+        assert!(coming.stdout.contains(part), "{part}: {coming}");
+    }
     let said = gitsync(&stage, &["approve", "prod"]);
     assert!(said.contains("is approved for prod"), "{said}");
     wait_until(DEADLINE, "what was approved is promoted", || {
@@ -200,9 +212,20 @@ fn what_is_waited_for_is_told_down_to_the_pod_and_to_who_did_it() {
     assert_eq!(daemon.terminate(), 0);
     let scale = ["scale", "deployment/flask-app", "--replicas=1", "-n", "flask-app"];
     stage.pair().prod.kubectl(&scale).ok();
+    let image = format!("flask-app={IMAGE}:{}", tags::good(9));
+    stage
+        .pair()
+        .prod
+        .kubectl(&["set", "image", "deployment/flask-app", &image, "-n", "flask-app"])
+        .ok();
     let why = gitsync(&stage, &["why", "prod/deployment/flask-app"]);
-    assert!(why.contains("git: apps/flask-app/deployment.yaml:1"), "{why}");
-    assert!(why.contains(".spec.replicas, written by kubectl at "), "{why}");
+    for part in [
+        "git: apps/flask-app/deployment.yaml:1",
+        ".spec.replicas, written by kubectl",
+        "containers[name=\"flask-app\"].image, written by kubectl-set at 20",
+    ] {
+        assert!(why.contains(part), "{part}\n{why}");
+    }
     let wrong = stage
         .gitsync
         .run(&["why", "prod/flaskapp", "--repo", &url])
