@@ -219,6 +219,7 @@ fn working_head(copy: &WorkingCopy) -> Result<Head, Failure> {
         snapshot,
         config: std::sync::Arc::new(config),
         troubles: Vec::new(),
+        broken: std::collections::BTreeSet::new(),
     })
 }
 

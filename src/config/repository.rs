@@ -1,6 +1,6 @@
 //! Repository configuration: all of gitsync's own documents of one commit, with every reference resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 
@@ -79,6 +79,65 @@ pub fn read(tree: &dyn Tree) -> Result<Config, Problems> {
     reader.policies(tree);
     let config = reader.resolve();
     Problems(reader.problems).into_result().map(|()| config)
+}
+
+/// What a commit says as far as it is sound, over what was known before.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Partial {
+    /// The configuration; what is broken is as it was in the last good commit.
+    pub config: Config,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+    /// The environments whose own directory has problems.
+    pub broken: BTreeSet<EnvName>,
+}
+
+/// Reads the configuration of a commit that has problems. A mistake in one environment's directory holds back that
+/// environment alone; one in the policies leaves all of them as they were in `last`.
+#[must_use]
+pub fn read_over(tree: &dyn Tree, last: &Config) -> Partial {
+    let mut reader = Reader::default();
+    reader.environments(tree);
+    reader.policies(tree);
+    let mut config = Config::default();
+    reader.resolve_environments(&mut config);
+    let mut broken = BTreeSet::new();
+    for name in tree
+        .list(ENVIRONMENTS)
+        .iter()
+        .filter_map(|name| name.parse::<EnvName>().ok())
+    {
+        let dir = format!("{ENVIRONMENTS}/{name}");
+        if reader.problems.iter().any(|problem| is_at(problem, &dir)) {
+            config.environments.remove(&name);
+            config.environments.extend(
+                last.environments
+                    .get_key_value(&name)
+                    .map(|(k, v)| (k.clone(), v.clone())),
+            );
+            broken.insert(name);
+        }
+    }
+    reader.resolve_policies(&mut config);
+    if reader.problems.iter().any(|problem| is_at(problem, POLICIES)) {
+        config.load_checks.clone_from(&last.load_checks);
+        config.promotions.clone_from(&last.promotions);
+        let known = &config.environments;
+        config
+            .promotions
+            .retain(|_, promotion| known.contains_key(&promotion.from) && known.contains_key(&promotion.to));
+    }
+    Partial {
+        config,
+        problems: reader.problems,
+        broken,
+    }
+}
+
+/// Whether a problem is one of a directory.
+pub(crate) fn is_at(problem: &Problem, dir: &str) -> bool {
+    let rest = problem.at.as_deref().and_then(|at| at.strip_prefix(dir));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
 }
 
 #[derive(Default)]
@@ -248,10 +307,14 @@ impl Reader {
     fn resolve(&mut self) -> Config {
         let mut config = Config::default();
         self.resolve_environments(&mut config);
-        self.resolve_load_checks(&mut config);
-        self.resolve_promotions(&mut config);
-        self.refuse_circles(&config);
+        self.resolve_policies(&mut config);
         config
+    }
+
+    fn resolve_policies(&mut self, config: &mut Config) {
+        self.resolve_load_checks(config);
+        self.resolve_promotions(config);
+        self.refuse_circles(config);
     }
 
     fn resolve_environments(&mut self, config: &mut Config) {
@@ -548,5 +611,40 @@ mod tests {
     #[test]
     fn an_empty_repository_says_what_to_write() {
         assert!(problems(&MemoryTree::default())[0].contains("gitsync schema Environment"));
+    }
+
+    #[test]
+    fn a_mistake_in_one_environment_holds_back_that_one_alone() {
+        let last = read(&mk_tree()).unwrap();
+        let mut tree = mk_tree();
+        tree.insert("environments/staging/environment.yaml", "kind: [\n");
+        let prod = STAGING.replace("staging", "prod") + "  sync:\n    interval: 7s\n";
+        tree.insert("environments/prod/environment.yaml", &prod);
+        let partial = read_over(&tree, &last);
+        let (staging, prod): (EnvName, EnvName) = ("staging".parse().unwrap(), "prod".parse().unwrap());
+        assert_eq!(partial.broken, BTreeSet::from([staging.clone()]));
+        assert_eq!(partial.config.environments[&staging], last.environments[&staging]);
+        assert_eq!(
+            partial.config.environments[&prod]
+                .spec
+                .sync
+                .interval
+                .get()
+                .as_secs(),
+            7
+        );
+        assert_eq!(partial.config.promotions, last.promotions);
+        assert_eq!(partial.problems.len(), 1, "{:#?}", partial.problems);
+
+        tree.insert(
+            "policies/promotion.yaml",
+            &PROMOTION.replace("to: prod", "to: prdo"),
+        );
+        let partial = read_over(&tree, &last);
+        assert_eq!(
+            partial.config.promotions, last.promotions,
+            "policies stay as they were"
+        );
+        assert_eq!(partial.problems.len(), 2, "{:#?}", partial.problems);
     }
 }

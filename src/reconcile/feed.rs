@@ -1,5 +1,6 @@
 //! Feed: the latest good commit of the repository, and what is wrong with a newer one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::repository::{self, Config};
-use crate::model::Revision;
+use crate::config::repository::{self, Config, ENVIRONMENTS, is_at};
+use crate::model::{EnvName, Revision};
 use crate::problem::{Problem, Problems};
 use crate::source::Snapshot;
 use crate::world::git::GitError;
@@ -27,8 +28,10 @@ pub struct Head {
     pub snapshot: Snapshot,
     /// What they configure.
     pub config: Arc<Config>,
-    /// What is wrong with git, or with a newer commit; empty when all is well.
+    /// What is wrong with git, or with the commit; empty when all is well.
     pub troubles: Vec<Problem>,
+    /// The environments that the commit breaks: they stay at what they were last synced to.
+    pub broken: BTreeSet<EnvName>,
 }
 
 /// The receiving end: the latest [`Head`], and a way to ask for a look at the remote now.
@@ -85,7 +88,20 @@ pub fn head_of(snapshot: Snapshot) -> Result<Head, HeadError> {
         snapshot,
         config: Arc::new(config),
         troubles: Vec::new(),
+        broken: BTreeSet::new(),
     })
+}
+
+/// Reads a commit whose configuration may have problems, over the last good one.
+#[must_use]
+pub fn head_over(snapshot: Snapshot, last: &Config) -> Head {
+    let partial = repository::read_over(snapshot.tree(), last);
+    Head {
+        troubles: in_commit(snapshot.revision().short(), partial.problems),
+        snapshot,
+        config: Arc::new(partial.config),
+        broken: partial.broken,
+    }
 }
 
 /// Fetches the branch and reads its tip.
@@ -96,6 +112,23 @@ pub fn head_of(snapshot: Snapshot) -> Result<Head, HeadError> {
 pub async fn fetch_head(remote: &Remote) -> Result<Head, HeadError> {
     let fetched = remote.fetch().await?;
     head_at(remote, &fetched.revision).await
+}
+
+// === impl Head ===
+
+impl Head {
+    /// What is wrong, as far as it concerns an environment: a mistake in another one's directory does not.
+    #[must_use]
+    pub fn troubles_of(&self, name: &EnvName) -> Vec<Problem> {
+        let others = self.broken.iter().filter(|other| *other != name);
+        let dirs: Vec<String> = others.map(|other| format!("{ENVIRONMENTS}/{other}")).collect();
+        let is_anothers = |problem: &&Problem| dirs.iter().any(|dir| is_at(problem, dir));
+        self.troubles
+            .iter()
+            .filter(|problem| !is_anothers(problem))
+            .cloned()
+            .collect()
+    }
 }
 
 // === impl Feed ===
@@ -209,22 +242,19 @@ impl Poller {
         match head_at(&self.remote, &fetched.revision).await {
             Ok(head) => Ok(Some(head).filter(|head| !is_known(known.as_deref(), head))),
             Err(HeadError::Git(error)) => Err(error),
-            Err(HeadError::Config { revision, problems }) => {
-                let troubles = in_commit(&revision, problems);
+            Err(HeadError::Config { .. }) => {
                 let good = match known.as_deref() {
                     Some(head) => Some(head.clone()),
                     None => self.last_good(&fetched.revision).await?,
                 };
-                let head = good.map(|head| Head {
-                    troubles: troubles.clone(),
-                    ..head
-                });
-                if head.is_none() || known.as_ref().is_none_or(|known| known.troubles != troubles) {
-                    for problem in &troubles {
+                let last = good.map(|good| good.config).unwrap_or_default();
+                let head = head_over(self.remote.snapshot(&fetched.revision).await?, &last);
+                if known.as_ref().is_none_or(|known| known.troubles != head.troubles) {
+                    for problem in &head.troubles {
                         tracing::error!("{problem}");
                     }
                 }
-                Ok(head.filter(|head| !is_known(known.as_deref(), head)))
+                Ok(Some(head).filter(|head| !is_known(known.as_deref(), head)))
             }
         }
     }
@@ -280,8 +310,7 @@ fn is_known(known: Option<&Head>, head: &Head) -> bool {
     })
 }
 
-fn in_commit(revision: &str, problems: Problems) -> Vec<Problem> {
-    let mut problems = problems.0;
+fn in_commit(revision: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
     for problem in &mut problems {
         problem.message = format!(
             "{} (commit {revision}, the last good one stays in force)",

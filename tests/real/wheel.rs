@@ -1,5 +1,7 @@
 //! The hand on the wheel: rollback and quarantine, suspension, approval.
 
+use serde_json::Value;
+
 use super::stage::{DEADLINE, IMAGE, STAGING, Stage};
 use crate::harness::tags;
 use crate::harness::wait::wait_until;
@@ -205,6 +207,17 @@ fn what_is_waited_for_is_told_down_to_the_pod_and_to_who_did_it() {
         tree.contains("pod flask-app-") && tree.contains("CrashLoopBackOff"),
         "{tree}"
     );
+    let json: Value = serde_json::from_str(&gitsync(&stage, &["tree", "staging", "-o", "json"])).unwrap();
+    let objects = json[0]["objects"].as_array().unwrap();
+    let deployment = objects
+        .iter()
+        .find(|object| object["object"] == "Deployment.apps flask-app/flask-app");
+    assert!(
+        deployment.unwrap()["trouble"]
+            .to_string()
+            .contains("CrashLoopBackOff"),
+        "{json:#}"
+    );
     let status = stage.gitsync.run(&["status", "--repo", &url]).expect_code(1);
     assert!(status.stdout.contains("Promote jenkins-flask-app:"), "{status}");
 
@@ -231,4 +244,34 @@ fn what_is_waited_for_is_told_down_to_the_pod_and_to_who_did_it() {
         .run(&["why", "prod/flaskapp", "--repo", &url])
         .expect_code(2);
     assert!(wrong.stderr.contains("did you mean `flask-app`?"), "{wrong}");
+}
+
+#[test]
+fn prod_is_steered_while_the_configuration_of_staging_is_broken() {
+    const ENVIRONMENT: &str = "environments/staging/environment.yaml";
+    let stage = Stage::new();
+    let _daemon = stage.daemon();
+    stage.wait_until_running("prod", &tags::good(1));
+    stage.set_staging(&tags::good(2));
+    stage.wait_until_running("prod", &tags::good(2));
+    let good = stage.read(ENVIRONMENT);
+    stage.commit(
+        "Break staging",
+        &[(ENVIRONMENT, "apiVersion: gitsync.dev/v1alpha1\nkind: [\n")],
+    );
+    stage.wait_for_status("staging", &["failed", "environments/staging/environment.yaml:"]);
+
+    gitsync(&stage, &["rollback", "prod"]);
+    stage.wait_until_running("prod", &tags::good(1));
+    stage.wait_for_status("prod", &["\"phase\":\"synced\"", "\"problems\":[]"]);
+    // Staging stays at what it was last synced to, and drift there is put back.
+    let delete = ["delete", "service", "flask-app-service", "-n", "flask-app"];
+    stage.pair().staging.kubectl(&delete).ok();
+    wait_until(DEADLINE, "the service is put back", || {
+        stage.exists("staging", "services/flask-app-service")
+    });
+
+    let overlay = stage.staging(&tags::good(3));
+    stage.commit("Mend staging", &[(ENVIRONMENT, &good), (STAGING, &overlay)]);
+    stage.wait_until_running("prod", &tags::good(3));
 }

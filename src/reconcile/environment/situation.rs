@@ -17,7 +17,7 @@ use crate::model::Revision;
 use crate::problem::{Problem, Problems, chain};
 use crate::promote::decide::{Candidate, Due, Situation, Step, decide};
 use crate::promote::proof::Proof;
-use crate::reconcile::feed::{Head, head_at};
+use crate::reconcile::feed::{Head, head_over};
 use crate::reconcile::promotion::{self, gates_hash};
 use crate::record::{EvidenceKey, Record, Verdict, Verification};
 use crate::verify::health::{self, Health};
@@ -48,14 +48,20 @@ impl Reconciler {
         environment: &Environment,
         record: &Record,
     ) -> Result<(Desired, Vec<Problem>), PassError> {
-        let problems = match self.render(head, environment).await? {
-            Ok(desired) => return Ok((desired, head.troubles.clone())),
-            Err(problems) => problems,
+        let troubles = head.troubles_of(&self.name);
+        let problems = if head.broken.contains(&self.name) {
+            Problems(troubles)
+        } else {
+            match self.render(head, environment).await? {
+                Ok(desired) => return Ok((desired, troubles)),
+                Err(problems) => problems,
+            }
         };
         let Some(synced) = &record.synced else {
             return Err(PassError::Render(problems));
         };
-        let good = head_at(&self.shared.remote, &synced.revision).await?;
+        // What another environment's directory was like then is no matter here.
+        let good = head_over(self.shared.remote.snapshot(&synced.revision).await?, &head.config);
         let Some(before) = good.config.environments.get(&self.name) else {
             return Err(PassError::Render(problems));
         };
