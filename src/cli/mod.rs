@@ -130,7 +130,7 @@ enum Command {
     /// Print the manual
     Man(manual::ManArgs),
     /// What the exit codes mean: gitsync help exit-codes
-    #[command(name = "exit-codes", hide = true, after_help = EXIT_CODES)]
+    #[command(name = "exit-codes", hide = true, override_help = EXIT_CODES)]
     ExitCodes,
 }
 

@@ -10,6 +10,7 @@ use super::ui::Ui;
 use crate::config::repository::Environment;
 use crate::record::{Phase, Record};
 use crate::report::status::{EnvironmentStatus, table};
+use crate::report::why::CommitLine;
 
 /// Arguments of `gitsync status`.
 #[derive(Debug, clap::Args)]
@@ -91,12 +92,15 @@ fn json_row(row: &EnvironmentStatus) -> Value {
         "cluster": row.cluster,
         "error": row.error,
         "suspended": row.suspended,
-        "commit": row.commit.as_ref().map(|commit| json!({
-            "id": commit.id, "subject": commit.subject, "author": commit.author, "time": commit.time.to_string(),
-        })),
+        "commit": row.commit.as_ref().map(json_commit),
         "status": row.record.as_ref().and_then(|record| record.status.as_ref()),
         "synced": row.record.as_ref().and_then(|record| record.synced.as_ref()),
         "verifications": row.record.as_ref().map(|record| &record.verifications),
         "objects": row.record.as_ref().map(|record| record.inventory.len()),
     })
+}
+
+/// A commit as programs read it.
+pub fn json_commit(commit: &CommitLine) -> Value {
+    json!({"id": commit.id, "subject": commit.subject, "author": commit.author, "time": commit.time.to_string()})
 }

@@ -2,9 +2,12 @@
 
 use jiff::Timestamp;
 use manifest::ObjectId;
+use serde_json::{Value, json};
 
+use super::Output;
 use super::context::{Checkout, Context, cluster_failure};
 use super::failure::{Answer, Failure};
+use super::status::json_commit;
 use super::ui::Ui;
 use crate::config::repository::Environment;
 use crate::desired::Desired;
@@ -24,6 +27,9 @@ pub struct WhyArgs {
     /// Environment, and after a slash one object of it: a name, or a kind and a name, as deployment/web
     #[arg(value_name = "ENV[/OBJECT]")]
     pub target: String,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
 }
 
 /// Arguments of `gitsync tree`.
@@ -32,6 +38,9 @@ pub struct TreeArgs {
     /// Environment to show; by default all of them
     #[arg(value_name = "ENV")]
     pub env: Vec<String>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
 }
 
 /// An environment as git and its cluster have it.
@@ -59,7 +68,10 @@ pub async fn why(ui: &mut Ui, context: &Context, args: &WhyArgs) -> Result<Answe
     if let Some(object) = object {
         let seen = see(context, &checkout, environment).await?;
         let id = choose(&seen, object)?;
-        let text = object_text(ui, &seen, &id);
+        let text = match args.output {
+            Output::Text => object_text(ui, &seen, &id),
+            Output::Json => format!("{:#}\n", json_object(&seen, &id)),
+        };
         return ui.print(&text);
     }
     let mut way = vec![environment];
@@ -70,7 +82,11 @@ pub async fn why(ui: &mut Ui, context: &Context, args: &WhyArgs) -> Result<Answe
     for environment in way {
         links.push(link(context, &checkout, environment).await);
     }
-    ui.print(&chain(&links, Timestamp::now(), ui.paint()))
+    let text = match args.output {
+        Output::Text => chain(&links, Timestamp::now(), ui.paint()),
+        Output::Json => format!("{:#}\n", Value::Array(links.iter().map(json_link).collect())),
+    };
+    ui.print(&text)
 }
 
 /// Shows every object of an environment and how it is.
@@ -80,13 +96,88 @@ pub async fn why(ui: &mut Ui, context: &Context, args: &WhyArgs) -> Result<Answe
 /// When the configuration, an overlay or a cluster cannot be used.
 pub async fn tree(ui: &mut Ui, context: &Context, args: &TreeArgs) -> Result<Answer, Failure> {
     let checkout = context.checkout().await?;
-    let mut lines = Vec::new();
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
     for environment in checkout.environments(&args.env)? {
         let seen = see(context, &checkout, environment).await?;
+        let objects = seen.observation.objects.iter();
+        let objects: Vec<Value> = objects.map(|observed| json_object(&seen, &observed.id)).collect();
+        let leftovers = seen.observation.leftovers.iter();
+        let leftovers: Vec<String> = leftovers.map(|leftover| leftover.id.to_string()).collect();
+        rows.push(json!({"environment": environment.name, "objects": objects, "leftovers": leftovers}));
         lines.push(ui.paint().tone(Tone::Strong, environment.name.as_str()));
         lines.extend(branches(ui, &seen));
     }
-    ui.print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+    let text = match args.output {
+        Output::Text => lines.iter().map(|line| format!("{line}\n")).collect(),
+        Output::Json => format!("{:#}\n", Value::Array(rows)),
+    };
+    ui.print(&text)
+}
+
+fn json_link(link: &Link) -> Value {
+    json!({
+        "environment": link.name,
+        "status": link.status,
+        "error": link.error,
+        "suspended": link.suspended,
+        "commit": link.commit.as_ref().map(json_commit),
+    })
+}
+
+/// An object with its state, what troubles it, and the fields that differ with who wrote them.
+fn json_object(seen: &Seen, id: &ObjectId) -> Value {
+    let observed = seen
+        .observation
+        .objects
+        .iter()
+        .find(|observed| observed.id == *id);
+    let field = |(path, writer): (String, Option<fields::Writer>)| {
+        let (manager, time) = writer.map(|writer| (writer.manager, writer.time)).unzip();
+        json!({"path": path, "manager": manager, "time": time.flatten()})
+    };
+    json!({
+        "object": id.to_string(),
+        "origin": origin(seen, id),
+        "state": observed.map(|observed| state(observed).0),
+        "trouble": seen.troubles.get(id).map(trouble_text),
+        "differs": differing(seen, id).into_iter().map(field).collect::<Vec<_>>(),
+    })
+}
+
+/// Where git describes an object.
+fn origin(seen: &Seen, id: &ObjectId) -> Option<String> {
+    let mut objects = seen.desired.objects.iter();
+    objects
+        .find(|object| object.gvk().kind == id.kind && object.name() == id.name)
+        .map(|object| object.origin().to_string())
+}
+
+/// The fields in which a live object differs from git, with who wrote them last.
+fn differing(seen: &Seen, id: &ObjectId) -> Vec<(String, Option<fields::Writer>)> {
+    let change = seen
+        .observation
+        .diff
+        .objects
+        .iter()
+        .find(|object| object.id == *id);
+    let Some(Change::Update { before, after }) = change.map(|object| &object.change) else {
+        return Vec::new();
+    };
+    let observed = seen
+        .observation
+        .objects
+        .iter()
+        .find(|observed| observed.id == *id);
+    let live = observed.and_then(|observed| observed.live.as_ref());
+    let writer = |field: &fields::FieldChange| {
+        let writers = live.map(|live| fields::writers(live, field, FIELD_MANAGER));
+        writers.and_then(|writers| writers.into_iter().next())
+    };
+    let changed = fields::changed(before, after);
+    changed
+        .iter()
+        .map(|field| (field.path.clone(), writer(field)))
+        .collect()
 }
 
 /// One line per object, and one more for what troubles it.
@@ -206,12 +297,7 @@ fn choose(seen: &Seen, text: &str) -> Result<ObjectId, Failure> {
 fn object_text(ui: &Ui, seen: &Seen, id: &ObjectId) -> String {
     let paint = ui.paint();
     let mut lines = vec![paint.tone(Tone::Strong, &id.to_string())];
-    let manifest = seen
-        .desired
-        .objects
-        .iter()
-        .find(|object| object.gvk().kind == id.kind && object.name() == id.name);
-    lines.extend(manifest.map(|manifest| format!("  git: {}", manifest.origin())));
+    lines.extend(origin(seen, id).map(|origin| format!("  git: {origin}")));
     let Some(observed) = seen
         .observation
         .objects
@@ -231,17 +317,14 @@ fn object_text(ui: &Ui, seen: &Seen, id: &ObjectId) -> String {
         .iter()
         .find(|object| object.id == *id);
     match change.map(|object| &object.change) {
-        Some(Change::Update { before, after }) => {
+        Some(Change::Update { .. }) => {
             lines.push("  differs from git in:".to_owned());
-            for field in fields::changed(before, after) {
-                let live = observed.live.as_ref();
-                let writers = live.map(|live| fields::writers(live, &field, FIELD_MANAGER));
-                let who = writers.and_then(|writers| writers.into_iter().next());
-                let who = who.map_or_else(String::new, |writer| {
+            for (path, writer) in differing(seen, id) {
+                let who = writer.map_or_else(String::new, |writer| {
                     let time = writer.time.map(|time| format!(" at {time}")).unwrap_or_default();
                     format!(", written by {}{time}", writer.manager)
                 });
-                lines.push(format!("    {}{who}", field.path));
+                lines.push(format!("    {path}{who}"));
             }
         }
         Some(Change::Same) => lines.push("  as git asks".to_owned()),
