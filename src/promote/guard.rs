@@ -113,3 +113,132 @@ impl std::fmt::Display for Bar {
         f.write_str(why)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::orders::{Approval, Orders, Quarantined, SuspensionSpec};
+    use crate::config::promotion::Freeze;
+    use crate::config::verified::VerifiedImage;
+    use crate::record::{EvidenceKey, Verdict, Verification};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn mk_verification() -> Verification {
+        let revision: crate::model::Revision = "a".repeat(40).parse().unwrap();
+        Verification {
+            key: EvidenceKey {
+                objects: "obj".into(),
+                gates: "gates".into(),
+            },
+            revision: revision.clone(),
+            shared: revision,
+            images: vec![VerifiedImage {
+                name: "team/web".into(),
+                tag: Some("v1".into()),
+                digest: None,
+            }],
+            verdict: Verdict::Passed,
+            reason: String::new(),
+            figures: Vec::new(),
+            started: at(0),
+            finished: at(100),
+        }
+    }
+
+    fn told(orders: Orders, change: impl FnOnce(&mut Promotion), now: i64) -> Option<String> {
+        let spec = serde_yaml::from_str("cluster: {context: prod}").unwrap();
+        let to = Environment {
+            name: "prod".parse().unwrap(),
+            dir: "environments/prod".into(),
+            spec,
+            verified: None,
+            orders,
+        };
+        let mut promotion = Promotion {
+            name: "up".into(),
+            from: "staging".parse().unwrap(),
+            to: to.name.clone(),
+            gates: vec!["acceptance".into()],
+            approval: false,
+            soak: std::time::Duration::ZERO,
+            freezes: Vec::new(),
+        };
+        change(&mut promotion);
+        let verification = mk_verification();
+        let proof = Proof::of(&verification, &verification.key).unwrap();
+        bar(&to, &promotion, proof, at(now)).map(|bar| bar.to_string())
+    }
+
+    #[test]
+    fn every_reason_says_what_is_waited_for() {
+        let none = Orders::default;
+        let approvals = |image: Option<&str>, evidence: Option<&str>| Orders {
+            approvals: vec![Approval {
+                image: image.map(str::to_owned),
+                evidence: evidence.map(str::to_owned),
+                by: None,
+                time: None,
+            }],
+            ..Orders::default()
+        };
+        let approval = |promotion: &mut Promotion| promotion.approval = true;
+        let waits = "proved, and waits for an approval; gitsync approve prod (evidence obj-gates)";
+        assert_eq!(told(none(), |_| {}, 100), None);
+        assert_eq!(told(none(), approval, 100).as_deref(), Some(waits));
+        assert_eq!(
+            told(approvals(Some("team/web:v2"), None), approval, 100).as_deref(),
+            Some(waits)
+        );
+        assert_eq!(told(approvals(Some("team/web:v1"), None), approval, 100), None);
+        assert_eq!(told(approvals(None, Some("obj-gates")), approval, 100), None);
+
+        let soak = |promotion: &mut Promotion| promotion.soak = std::time::Duration::from_secs(60);
+        let soaks = "proved at 1970-01-01T00:01:40Z, and soaks in staging until 1970-01-01T00:02:40Z";
+        assert_eq!(told(none(), soak, 159).as_deref(), Some(soaks));
+        assert_eq!(told(none(), soak, 160), None);
+
+        let freeze = |promotion: &mut Promotion| {
+            promotion.freezes = vec![Freeze {
+                from: at(200),
+                until: at(300),
+                reason: "the sale".into(),
+            }];
+        };
+        let frozen = "promotions to prod are frozen until 1970-01-01T00:05:00Z: the sale";
+        for (now, expected) in [(199, None), (200, Some(frozen)), (299, Some(frozen)), (300, None)] {
+            assert_eq!(told(none(), freeze, now).as_deref(), expected, "{now}");
+        }
+
+        let rejected = Orders {
+            quarantine: vec![Quarantined {
+                image: Some("team/web:v1".into()),
+                evidence: None,
+                reason: Some("it leaks".into()),
+                by: None,
+                time: None,
+            }],
+            ..approvals(Some("team/web:v1"), None)
+        };
+        let quarantined = "team/web:v1 is in prod's quarantine: it leaks";
+        assert_eq!(
+            told(rejected.clone(), approval, 100).as_deref(),
+            Some(quarantined)
+        );
+
+        let suspended = Orders {
+            suspension: Some(SuspensionSpec {
+                reason: "the audit".into(),
+                by: None,
+                until: None,
+            }),
+            ..rejected
+        };
+        assert_eq!(
+            told(suspended, approval, 100).as_deref(),
+            Some("prod is suspended: the audit")
+        );
+    }
+}
