@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use manifest::Place;
+use manifest::{Data, Node, Place};
 
 use crate::absorb::absorb;
 use crate::args::{GeneratorArgs, Located, Var};
@@ -104,10 +104,15 @@ impl<'c, 'f> Layer<'c, 'f> {
         let document = node
             .to_json_1_1()
             .map_err(|error| BuildError::from(error.in_file(&file)))?;
-        if !document.is_object() {
-            return Err(BuildError::new("an OpenAPI schema must be a mapping")
-                .at(&file, 1)
-                .into());
+        let is_mapping =
+            |value: Option<&serde_json::Value>| value.is_none_or(|v| v.is_object() || v.is_null());
+        if !is_mapping(Some(&document)) {
+            let error = BuildError::new("an OpenAPI schema must be a mapping");
+            return Err(error.at(&file, 1).into());
+        }
+        if !is_mapping(document.get("definitions")) {
+            let error = BuildError::new("the definitions of an OpenAPI schema must be a mapping");
+            return Err(error.at(&file, 0).into());
         }
         context.schema.set_custom(document);
         Ok(())
@@ -207,7 +212,8 @@ impl<'c, 'f> Layer<'c, 'f> {
         if full.is_some_and(|full| !path.is_empty() && context.files.kind(&full) == Some(Kind::File)) {
             for mut resource in self.read_file(context, path)? {
                 if let Some(origin) = origin {
-                    origin::set(&mut resource, origin);
+                    origin::annotate(&mut resource, origin)
+                        .map_err(|why| context.located(resource.place, BuildError::new(why)))?;
                 }
                 accumulated.resources.append(&context.schema, resource)?;
             }
@@ -351,7 +357,9 @@ impl<'c, 'f> Layer<'c, 'f> {
                 Ok(resources) => {
                     for mut resource in resources {
                         if let Some(origin) = origin {
-                            origin::set(&mut resource, &origin.append(self.file));
+                            let origin = origin.append(self.file);
+                            origin::annotate(&mut resource, &origin)
+                                .map_err(|why| context.located(resource.place, BuildError::new(why)))?;
                         }
                         let added = configured.resources.append(&context.schema, resource);
                         self.place(item, added.map_err(Into::into))?;
@@ -418,6 +426,7 @@ impl<'c, 'f> Layer<'c, 'f> {
                     }
                 }
             })?;
+            accumulated.resources.drop_gone();
             if let Some(from) = from {
                 accumulated
                     .resources
@@ -425,7 +434,6 @@ impl<'c, 'f> Layer<'c, 'f> {
                     .iter_mut()
                     .for_each(|resource| origin::record(resource, &from));
             }
-            accumulated.resources.drop_gone();
         }
         Ok(())
     }
@@ -438,20 +446,18 @@ impl<'c, 'f> Layer<'c, 'f> {
     ) -> Result<()> {
         for (plugin, _) in self.plugins(context, &self.kustomization.validators, origin)? {
             let transformer: Transformer = plugin.into_transformer()?;
-            let mut copy = accumulated.resources.clone();
-            transformer.run(context, &mut copy)?;
-            for resource in copy.list_mut() {
+            let before = accumulated.resources.clone();
+            transformer.run(context, &mut accumulated.resources)?;
+            // The label may stay in the output, but is left out of the comparison.
+            let mut after = accumulated.resources.clone();
+            for resource in after.list_mut() {
                 let mut labels = resource.labels();
                 if labels.remove("validated-by").is_some() {
                     resource.set_labels(&labels);
                 }
             }
-            let same = copy.list().iter().map(|r| &r.node).eq(accumulated
-                .resources
-                .list()
-                .iter()
-                .map(|r| &r.node));
-            if !same {
+            let nodes = |map: &ResMap| map.list().iter().map(|r| unplaced(&r.node)).collect::<Vec<_>>();
+            if nodes(&before) != nodes(&after) {
                 return Err(self
                     .error(0, "validators", "a validator shouldn't modify the resources")
                     .into());
@@ -494,6 +500,26 @@ impl<'c, 'f> Layer<'c, 'f> {
             self.place(item, added.map_err(Into::into))?;
         }
         Ok(())
+    }
+}
+
+/// A tree without what the reference does not keep in its own: places, and links between nodes.
+fn unplaced(node: &Node) -> Node {
+    let data = match &node.data {
+        Data::Scalar(text) => Data::Scalar(text.clone()),
+        Data::Sequence(items) => Data::Sequence(items.iter().map(unplaced).collect()),
+        Data::Mapping(entries) => {
+            let entries = entries.iter().map(|(key, value)| (unplaced(key), unplaced(value)));
+            Data::Mapping(entries.collect())
+        }
+    };
+    Node {
+        data,
+        tag: node.tag.clone(),
+        style: node.style,
+        tagged: node.tagged,
+        place: Place::default(),
+        link: 0,
     }
 }
 

@@ -9,7 +9,7 @@ use json_patch::{
     AddOperation, CopyOperation, MoveOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation,
     TestOperation,
 };
-use manifest::{Node, Place, Style, Tag, yaml};
+use manifest::{Node, Place, Tag, yaml};
 use serde_json::{Map, Value};
 
 use crate::error::{BuildError, Result};
@@ -294,18 +294,11 @@ pub(crate) fn rebuilt(value: &Value) -> Node {
 }
 
 fn string(text: &str) -> Node {
-    let style = if text.contains('\n') {
-        Style::Literal
-    } else if yaml::is_string_1_1(text) {
-        Style::Plain
-    } else {
-        Style::DoubleQuoted
-    };
     Node {
         tag: Tag::Str,
         ..Node::string(text)
     }
-    .with_style(style)
+    .with_style(yaml::printed_style(text))
 }
 
 #[cfg(test)]

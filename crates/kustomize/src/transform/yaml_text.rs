@@ -126,7 +126,7 @@ impl Printer<'_> {
                 }
             }
             _ => {
-                self.text.push_str(&scalar(node, indent));
+                self.text.push_str(&tagged(node, scalar(node, indent)));
                 self.end_line(node.line());
             }
         }
@@ -145,12 +145,25 @@ impl Printer<'_> {
             self.block(value, inner, false);
             return;
         }
-        let text = scalar(value, indent + 2);
+        let text = tagged(value, scalar(value, indent + 2));
         if !text.is_empty() {
             self.text.push(' ');
             self.text.push_str(&text);
         }
         self.end_line(key.line());
+    }
+}
+
+/// The printed node after its tag, which is there when the text alone would be of another type.
+fn tagged(node: &Node, printed: String) -> String {
+    let implied = |text| match node.style.is_quoted() {
+        true => Tag::Str,
+        false => yaml::resolve_tag(text),
+    };
+    let says = |text| !matches!(node.tag, Tag::None | Tag::Str) && implied(text) != node.tag;
+    match node.as_str() {
+        Some(text) if says(text) => format!("{} {printed}", node.tag.as_str()).trim_end().to_owned(),
+        _ => printed,
     }
 }
 
@@ -187,11 +200,18 @@ fn scalar(node: &Node, indent: usize) -> String {
 /// A node on one line.
 fn flow(node: &Node) -> String {
     match &node.data {
-        Data::Sequence(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Data::Sequence(items) => format!(
+            "[{}]",
+            items
+                .iter()
+                .map(|item| tagged(item, flow(item)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
         Data::Mapping(entries) => {
             let entries: Vec<_> = entries
                 .iter()
-                .map(|(key, value)| format!("{}: {}", flow(key), flow(value)))
+                .map(|(key, value)| format!("{}: {}", flow(key), tagged(value, flow(value))))
                 .collect();
             format!("{{{}}}", entries.join(", "))
         }

@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
 use super::ReadError;
-use super::emit::is_printable;
+use super::emit::fits_block;
 use super::number;
 use super::read::read_first;
 use super::resolve::{Resolved, Version, resolve, resolve_tag};
@@ -266,9 +266,7 @@ fn refuse_tab(node: &Node, text: &str, in_flow: bool) -> Result<(), JsonError> {
         Style::Plain => text.contains('\n'),
         _ => false,
     };
-    let special = |c: char| c != '\t' && !is_printable(c);
-    let is_block = wants_block && !text.ends_with(' ') && !text.contains(" \n") && !text.contains(special);
-    if is_block {
+    if wants_block && fits_block(text) {
         return Err(JsonError::at(
             node,
             "found a tab character where an indentation space is expected",

@@ -13,7 +13,7 @@ mod order;
 mod read;
 mod resolve;
 
-pub use emit::{emit, emit_into};
+pub use emit::{emit, emit_into, printed_style};
 pub use json::JsonError;
 pub use number::{shortest_float, shortest_float_32};
 pub use order::natural_order;
