@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use manifest::{Node, yaml};
+use manifest::{Node, Place, yaml};
 use serde_json::Value;
 
 use crate::args::{
@@ -421,6 +421,7 @@ fn var(d: &mut Decoder<'_>, item: &Field<'_>) -> Var {
         } else {
             field_path
         },
+        place: Place::default(),
     }
 }
 

@@ -39,6 +39,13 @@ pub(crate) struct Layer<'c, 'f> {
     pub kustomization: Kustomization,
 }
 
+/// A plugin with the origin annotation of what it makes, and the place of its configuration.
+struct Configured {
+    plugin: Plugin,
+    from: Option<Origin>,
+    place: Place,
+}
+
 const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 impl<'c, 'f> Layer<'c, 'f> {
@@ -313,9 +320,12 @@ impl<'c, 'f> Layer<'c, 'f> {
                 generated.extend(errors.take(made).map(|resource| (resource, from)));
             }
         }
-        for (plugin, from) in self.plugins(context, &kustomization.generators, origin)? {
-            let made = plugin.generate(&self.loader)?;
-            generated.extend(made.into_iter().map(|resource| (resource, from.clone())));
+        for Configured { plugin, from, place } in self.plugins(context, &kustomization.generators, origin)? {
+            let made = plugin
+                .generate(&self.loader)
+                .map_err(|errors| placed(context, place, errors));
+            let made = errors.take(made).into_iter().flatten();
+            generated.extend(made.map(|resource| (resource, from.clone())));
         }
         errors.into_result()?;
         for (mut resource, from) in generated {
@@ -343,7 +353,7 @@ impl<'c, 'f> Layer<'c, 'f> {
         context: &Context<'f>,
         list: &[Located<String>],
         origin: Option<&Origin>,
-    ) -> Result<Vec<(Plugin, Option<Origin>)>> {
+    ) -> Result<Vec<Configured>> {
         let mut configured = Accumulated::default();
         let mut paths = Vec::new();
         for item in list {
@@ -372,10 +382,13 @@ impl<'c, 'f> Layer<'c, 'f> {
         }
         self.accumulate_resources(context, &mut configured, &paths, origin)?;
         let mut plugins = Vec::new();
+        let mut errors = BuildErrors::default();
         for resource in configured.resources.list() {
-            let plugin = plugin::load(context, &self.loader, resource).map_err(|errors| {
-                BuildErrors::from_iter(errors.into_iter().map(|e| context.located(resource.place, e)))
-            })?;
+            let place = resource.place;
+            let plugin = plugin::load(context, &self.loader, resource);
+            let Some(plugin) = errors.take(plugin.map_err(|errors| placed(context, place, errors))) else {
+                continue;
+            };
             let from = origin::of(resource).map(|from| Origin {
                 path: String::new(),
                 configured_in: from.path,
@@ -386,9 +399,9 @@ impl<'c, 'f> Layer<'c, 'f> {
                     resource.namespace().to_owned(),
                 ]),
             });
-            plugins.push((plugin, from));
+            plugins.push(Configured { plugin, from, place });
         }
-        Ok(plugins)
+        errors.into_result().map(|()| plugins)
     }
 
     fn run_transformers(
@@ -398,13 +411,18 @@ impl<'c, 'f> Layer<'c, 'f> {
         origin: Option<&Origin>,
     ) -> Result<()> {
         let mut steps = steps(context, self, &accumulated.config)?;
-        for (plugin, from) in self.plugins(context, &self.kustomization.transformers, origin)? {
-            let transformer = plugin.into_transformer()?;
+        for Configured { plugin, from, place } in
+            self.plugins(context, &self.kustomization.transformers, origin)?
+        {
+            let transformer = plugin
+                .into_transformer()
+                .map_err(|errors| placed(context, place, errors))?;
             steps.push(Step {
                 transformer,
                 kind: "",
                 line: 0,
                 field: String::new(),
+                place,
                 from,
             });
         }
@@ -416,7 +434,7 @@ impl<'c, 'f> Layer<'c, 'f> {
             };
             let run = step.transformer.run(context, &mut accumulated.resources);
             run.map_err(|errors| match step.line {
-                0 => errors,
+                0 => placed(context, step.place, errors),
                 line => {
                     let has_file = errors.iter().all(|error| error.file.is_some());
                     if has_file {
@@ -444,10 +462,15 @@ impl<'c, 'f> Layer<'c, 'f> {
         accumulated: &mut Accumulated,
         origin: Option<&Origin>,
     ) -> Result<()> {
-        for (plugin, _) in self.plugins(context, &self.kustomization.validators, origin)? {
-            let transformer: Transformer = plugin.into_transformer()?;
+        for Configured { plugin, place, .. } in
+            self.plugins(context, &self.kustomization.validators, origin)?
+        {
+            let transformer: Transformer = plugin
+                .into_transformer()
+                .map_err(|errors| placed(context, place, errors))?;
             let before = accumulated.resources.clone();
-            transformer.run(context, &mut accumulated.resources)?;
+            let run = transformer.run(context, &mut accumulated.resources);
+            run.map_err(|errors| placed(context, place, errors))?;
             // The label may stay in the output, but is left out of the comparison.
             let mut after = accumulated.resources.clone();
             for resource in after.list_mut() {
@@ -458,9 +481,8 @@ impl<'c, 'f> Layer<'c, 'f> {
             }
             let nodes = |map: &ResMap| map.list().iter().map(|r| unplaced(&r.node)).collect::<Vec<_>>();
             if nodes(&before) != nodes(&after) {
-                return Err(self
-                    .error(0, "validators", "a validator shouldn't modify the resources")
-                    .into());
+                let error = BuildError::new("a validator shouldn't modify the resources");
+                return Err(context.located(place, error).into());
             }
         }
         Ok(())
@@ -496,11 +518,24 @@ impl<'c, 'f> Layer<'c, 'f> {
             for at in found {
                 accumulated.resources.list_mut()[at].vars.push(var.name.clone());
             }
-            let added = add_var(&mut accumulated.vars, var.name.clone(), var.clone());
+            let place = self.kustomization_place(context, item.line);
+            let added = add_var(
+                &mut accumulated.vars,
+                var.name.clone(),
+                Var { place, ..var.clone() },
+            );
             self.place(item, added.map_err(Into::into))?;
         }
         Ok(())
     }
+}
+
+/// The errors with a place where they have none.
+fn placed(context: &Context<'_>, place: Place, errors: BuildErrors) -> BuildErrors {
+    errors
+        .into_iter()
+        .map(|error| context.located(place, error))
+        .collect()
 }
 
 /// A tree without what the reference does not keep in its own: places, and links between nodes.
@@ -509,7 +544,9 @@ fn unplaced(node: &Node) -> Node {
         Data::Scalar(text) => Data::Scalar(text.clone()),
         Data::Sequence(items) => Data::Sequence(items.iter().map(unplaced).collect()),
         Data::Mapping(entries) => {
-            let entries = entries.iter().map(|(key, value)| (unplaced(key), unplaced(value)));
+            let entries = entries
+                .iter()
+                .map(|(key, value)| (unplaced(key), unplaced(value)));
             Data::Mapping(entries.collect())
         }
     };
