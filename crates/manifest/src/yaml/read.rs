@@ -211,12 +211,20 @@ impl<'t> Reader<'t> {
                 {
                     return Err(self.error(place, format!("found unknown escape {escape}")));
                 }
+                let is_quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
+                if is_quoted && span.start.line() != span.end.line() {
+                    self.refuse_at_key(span, place)?;
+                }
                 let text = if self.has_separators && source().contains(SEPARATORS) {
+                    self.refuse_at_key(span, place)?;
                     self.without_separators(text, style, place)?
                 } else {
                     text
                 };
                 let tag = tag.map(|tag| spelling(&tag));
+                if span.is_empty() && anchor == 0 && tag.is_none() {
+                    self.refuse_at_key(span, place)?;
+                }
                 let node = scalar(text.into_owned(), style, tag.as_deref(), place, span.is_empty());
                 self.complete(node, anchor)
             }
@@ -248,6 +256,19 @@ impl<'t> Reader<'t> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Refuses a node as a key, unless it stands after a `?`: without one go-yaml wants a key that is there and
+    /// on one line.
+    fn refuse_at_key(&self, span: Span, place: Place) -> Result<(), ReadError> {
+        let in_mapping =
+            |open: &Open| open.node.is_mapping() && (self.stack.len() - open.start).is_multiple_of(2);
+        let before = span.byte_range().and_then(|range| self.text.get(..range.start));
+        let has_mark = before.is_none_or(|before| before.trim_end().ends_with('?'));
+        if self.open.last().is_some_and(in_mapping) && !has_mark {
+            return Err(self.error(place, "did not find expected key".to_owned()));
+        }
+        Ok(())
     }
 
     /// A quoted text with line separators: blanks around a line break are not part of it. Elsewhere the next
