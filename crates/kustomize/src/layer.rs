@@ -78,6 +78,12 @@ impl<'c, 'f> Layer<'c, 'f> {
                 return Err(BuildError::new(message).hint("keep one of them").into());
             }
         };
+        let (loaded, most) = (context.loaded.get() + 1, context.options.max_kustomizations);
+        context.loaded.set(loaded);
+        if loaded > most {
+            let error = BuildError::new(format!("more than {most} kustomizations in one build"));
+            return Err(error.hint("layers that build upon the same ones multiply").into());
+        }
         let (text, path) = loader.load_text(file)?;
         let (kustomization, warnings) = kustomization::decode(&text, &path)?;
         context.warnings.borrow_mut().extend(warnings);

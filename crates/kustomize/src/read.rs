@@ -54,6 +54,8 @@ fn objects(source: Source<'_>) -> Result<Vec<Object>> {
     };
     let parts = split_documents(&text).map_err(|(line, why)| error(source, line, why))?;
     let only = parts.len() == 1;
+    let has_aliases = !only && text.contains('*');
+    let mut values = 0;
     let mut nodes = Vec::with_capacity(parts.len());
     for (line, part) in parts {
         let offset = source.line_offset + line;
@@ -64,6 +66,17 @@ fn objects(source: Source<'_>) -> Result<Vec<Object>> {
         let Some(mut node) = read.filter(|node| !node.is_null()) else {
             continue;
         };
+        if has_aliases {
+            // Every value takes a byte at least, unless an alias stands for it.
+            values += yaml::size(&node);
+            if values > text.len() + yaml::MAX_ALIASED {
+                let why = format!(
+                    "aliases of the file expand to more than {} values",
+                    yaml::MAX_ALIASED
+                );
+                return Err(error(source, node.line() + offset, why).into());
+            }
+        }
         if offset > 0 {
             shift(&mut node, offset);
         }

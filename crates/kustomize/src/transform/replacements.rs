@@ -17,7 +17,7 @@ use crate::kustomization::{self, decode_with};
 use crate::resource::{ResMap, Resource};
 use crate::schema::Schema;
 use crate::selector::Matcher;
-use crate::walk::propagate;
+use crate::walk::{propagate, refuse_growth};
 
 /// The replacements of one layer.
 pub(crate) struct Replacements {
@@ -373,6 +373,9 @@ impl Target {
                 if node.link != 0 {
                     let written = node.clone();
                     propagate(&mut resource.node, &written);
+                }
+                if value.as_str().is_none() || !self.options.delimiter.is_empty() {
+                    refuse_growth(&resource.node)?;
                 }
             }
         }

@@ -401,7 +401,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn size(node: &Node) -> usize {
+/// The number of values in a tree: its collections and scalars, keys too.
+pub fn size(node: &Node) -> usize {
     1 + match &node.data {
         Data::Scalar(_) => 0,
         Data::Sequence(items) => items.iter().map(size).sum(),
