@@ -222,10 +222,11 @@ impl<'t> Reader<'t> {
                     text
                 };
                 let tag = tag.map(|tag| spelling(&tag));
-                if span.is_empty() && anchor == 0 && tag.is_none() {
+                let is_absent = style == ScalarStyle::Plain && span.is_empty();
+                if is_absent && anchor == 0 && tag.is_none() {
                     self.refuse_at_key(span, place)?;
                 }
-                let node = scalar(text.into_owned(), style, tag.as_deref(), place, span.is_empty());
+                let node = scalar(text.into_owned(), style, tag.as_deref(), place, is_absent);
                 self.complete(node, anchor)
             }
             Event::SequenceStart(style, anchor, tag) => self.begin(
@@ -423,7 +424,7 @@ fn scalar(text: String, style: ScalarStyle, tag: Option<&str>, place: Place, abs
         ScalarStyle::Folded => Style::Folded,
     };
     // The parser spells a value that is not there "~"; an alias-sized span would hold the character.
-    let text = if absent && style == Style::Plain && text == "~" {
+    let text = if absent && text == "~" {
         String::new()
     } else {
         text
