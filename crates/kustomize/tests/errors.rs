@@ -165,7 +165,7 @@ fn doubling_ends_in_an_error() {
         "spec.text",
         "fieldPaths: [spec.text]\n    options: {delimiter: '!', index: -1}",
     );
-    let documents: String = (0..60)
+    let documents: String = (0..32)
         .map(|i| {
             let list = ["*a"; 500].join(",");
             format!(
