@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kustomize::{DirFiles, LoadRestrictor, Options};
+use kustomize::{DirFiles, LoadRestrictor, Options, Warning};
 use manifest::{Manifest, yaml};
 
 use super::failure::{Answer, Failure};
@@ -54,7 +54,7 @@ pub fn render(ui: &mut Ui, args: &RenderArgs) -> Result<Answer, Failure> {
     let built = kustomize::build(&files, &inside, &options)
         .map_err(|errors| Failure::usage(nearer(to_problems(errors))))?;
     for warning in &built.warnings {
-        ui.warn(&warning.to_string());
+        ui.story(&deprecation(warning));
     }
     match &args.output {
         None => ui.print(&built.to_yaml()),
@@ -84,15 +84,29 @@ fn file_name(object: &Manifest) -> String {
     format!("{group}{}_{}_{}.yaml", gvk.version, gvk.kind, object.name()).to_lowercase()
 }
 
+/// A warning in the words of kustomize, and its place, which kustomize does not tell.
+fn deprecation(warning: &Warning) -> String {
+    let place = match warning.line {
+        Some(line) => format!("{}:{line}", warning.file),
+        None => warning.file.clone(),
+    };
+    format!("# Warning: {} ({})", warning.message, near(&place))
+}
+
 /// Problems with their files as a person in the current directory would name them.
 fn nearer(mut problems: Problems) -> Problems {
-    let here = std::env::current_dir().unwrap_or_default();
     for at in problems.0.iter_mut().filter_map(|problem| problem.at.as_mut()) {
-        let full = format!("/{at}");
-        *at = match Path::new(&full).strip_prefix(&here) {
-            Ok(relative) => relative.display().to_string(),
-            Err(_) => full,
-        };
+        *at = near(at);
     }
     problems
+}
+
+/// A path from the root of the disk, as a person in the current directory would write it.
+fn near(path: &str) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let full = format!("/{path}");
+    match Path::new(&full).strip_prefix(&here) {
+        Ok(relative) => relative.display().to_string(),
+        Err(_) => full,
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::scalars::{key, string_value};
 use super::tree::{NAMESPACES, Tree, indented};
-use super::{generators, patches};
+use super::{generators, patches, plugins};
 
 /// Adds one field.
 type Add = fn(&mut Tree);
@@ -11,7 +11,7 @@ type Add = fn(&mut Tree);
 pub fn add(tree: &mut Tree, is_top: bool) {
     generators::add(tree);
     patches::add(tree);
-    let all: [(usize, Add); 14] = [
+    let all: [(usize, Add); 17] = [
         (25, |tree| tree.field("namePrefix: pre-\n")),
         (12, |tree| tree.field("nameSuffix: -suf\n")),
         (25, namespace),
@@ -22,9 +22,12 @@ pub fn add(tree: &mut Tree, is_top: bool) {
         (15, replicas),
         (25, replacements),
         (8, vars),
-        (8, transformers),
+        (10, plugins::transformer),
+        (4, plugins::generator),
+        (3, plugins::validator),
         (5, configurations),
-        (2, |tree| tree.field("crds: []\n")),
+        (4, plugins::definition),
+        (4, plugins::schema),
         (10, build_metadata),
     ];
     for (chance, add) in all {
@@ -131,6 +134,7 @@ fn path(tree: &mut Tree, kind: &str) -> &'static str {
         ("Deployment" | "StatefulSet", 4) => "spec.selector.matchLabels.app",
         ("ConfigMap", 1) => "data.a",
         ("ConfigMap", 2) => "data.[config.yaml]",
+        ("ConfigMap", 3) => "data.[config.yaml].a",
         ("Foo", 1) => "spec.a",
         (_, 1) => "metadata.labels.app",
         _ => "metadata.name",
@@ -139,31 +143,43 @@ fn path(tree: &mut Tree, kind: &str) -> &'static str {
 
 fn replacements(tree: &mut Tree) {
     for _ in 0..1 + tree.random.below(2) {
-        let source = source(tree);
-        let to = tree.some_object();
-        let select = match tree.random.below(5) {
-            0 => format!("      name: {}\n", to.name),
-            1 => "      kind: Deployment|ConfigMap\n".to_owned(),
-            _ => format!("      kind: {}\n", to.kind),
-        };
-        let reject = match tree.random.below(5) {
-            0 => "    reject:\n    - name: a.*\n",
-            _ => "",
-        };
-        let path = match tree.random.below(3) {
-            0 => path(tree, to.kind),
-            1 => "metadata.annotations.[example.com/copied]",
-            _ => "metadata.labels.app",
-        };
-        let options = match tree.random.percent(85) {
-            true => "    options:\n      create: true\n".to_owned(),
-            false => field_options(tree, "    "),
-        };
-        let item = format!(
-            "{source}  targets:\n  - select:\n{select}{reject}    fieldPaths:\n    - {path}\n{options}"
-        );
-        tree.item("replacements", format!("-{}", &item[1..]));
+        let item = replacement(tree);
+        if tree.random.percent(15) {
+            let file = tree.file("replacement");
+            tree.document(&file, item);
+            tree.item("replacements", format!("- path: {file}\n"));
+        } else {
+            tree.item("replacements", item);
+        }
     }
+}
+
+/// One replacement, as an item of a list.
+pub fn replacement(tree: &mut Tree) -> String {
+    let source = source(tree);
+    let to = tree.some_object();
+    let select = match tree.random.below(5) {
+        0 => format!("      name: {}\n", to.name),
+        1 => "      kind: Deployment|ConfigMap\n".to_owned(),
+        _ => format!("      kind: {}\n", to.kind),
+    };
+    let reject = match tree.random.below(8) {
+        0 => "    reject:\n    - name: a.*\n",
+        1 => "    reject:\n    - labelSelector: app=web\n    - kind: Foo|Secret\n      version: v1\n",
+        _ => "",
+    };
+    let path = match tree.random.below(3) {
+        0 => path(tree, to.kind),
+        1 => "metadata.annotations.[example.com/copied]",
+        _ => "metadata.labels.app",
+    };
+    let options = match tree.random.percent(85) {
+        true => "    options:\n      create: true\n".to_owned(),
+        false => field_options(tree, "    "),
+    };
+    let item =
+        format!("{source}  targets:\n  - select:\n{select}{reject}    fieldPaths:\n    - {path}\n{options}");
+    format!("-{}", &item[1..])
 }
 
 fn source(tree: &mut Tree) -> String {
@@ -207,36 +223,6 @@ fn vars(tree: &mut Tree) {
             object.api_version, object.kind, object.name
         ),
     );
-}
-
-fn transformers(tree: &mut Tree) {
-    let head = |kind: &str| format!("apiVersion: builtin\nkind: {kind}\nmetadata:\n  name: own\n");
-    let text = match tree.random.below(6) {
-        0 => head("PrefixTransformer") + "prefix: t-\nfieldSpecs:\n- path: metadata/name\n",
-        1 => {
-            head("SuffixTransformer") + "suffix: -t\nfieldSpecs:\n- path: metadata/name\n  kind: ConfigMap\n"
-        }
-        2 => {
-            head("LabelTransformer")
-                + "labels:\n  own: t\nfieldSpecs:\n- path: metadata/labels\n  create: true\n"
-        }
-        3 => {
-            head("AnnotationsTransformer")
-                + "annotations:\n  own: t\nfieldSpecs:\n- path: metadata/annotations\n  create: true\n"
-        }
-        4 => head("ImageTagTransformer") + "imageTag:\n  name: nginx\n  newTag: t\n",
-        _ => {
-            head("NamespaceTransformer").replace("name: own\n", "name: own\n  namespace: own\n")
-                + "unsetOnly: true\n"
-        }
-    };
-    if tree.random.percent(50) {
-        tree.item("transformers", format!("- |-\n{}", indented(&text, 2)));
-    } else {
-        let file = tree.file("transformer");
-        tree.document(&file, text);
-        tree.item("transformers", format!("- {file}\n"));
-    }
 }
 
 fn configurations(tree: &mut Tree) {

@@ -14,6 +14,7 @@ mod fields;
 mod generators;
 mod objects;
 mod patches;
+mod plugins;
 mod random;
 mod scalars;
 mod shrink;

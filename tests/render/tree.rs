@@ -63,7 +63,11 @@ pub fn case(seed: u64) -> Case {
         } else {
             for below in std::mem::take(&mut loose) {
                 if is_top || tree.random.percent(70) {
-                    tree.item(below.list, format!("- ../{}\n", below.dir));
+                    let list = match below.list {
+                        "resources" if tree.random.percent(5) => "bases",
+                        list => list,
+                    };
+                    tree.item(list, format!("- ../{}\n", below.dir));
                     tree.objects.extend(below.objects);
                 } else {
                     loose.push(below);

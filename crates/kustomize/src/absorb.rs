@@ -50,6 +50,12 @@ pub(crate) fn absorb(
             ));
         }
     }
+    let id = new.id(schema);
+    if id != all.list()[at].id(schema) {
+        return Err(format!(
+            "cannot find {id} to replace: an earlier patch gave it another kind"
+        ));
+    }
     all.list_mut()[at] = new;
     Ok(())
 }

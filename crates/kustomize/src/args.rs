@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use manifest::Gvk;
+use manifest::{Gvk, Place};
 
 use crate::fieldspec::FieldSpec;
 use crate::selector::Selector;
@@ -97,6 +97,8 @@ pub(crate) struct Var {
     pub object: String,
     pub namespace: String,
     pub field_path: String,
+    /// Where it is declared.
+    pub place: Place,
 }
 
 /// `generatorOptions`, and the options of one generator.

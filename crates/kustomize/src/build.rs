@@ -1,7 +1,7 @@
 //! Build: the layers of a kustomization, from the files to the final objects.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use manifest::{FieldLines, Manifest, Place, yaml};
@@ -36,6 +36,8 @@ pub struct Options {
     pub max_objects: usize,
     /// Layers nested deeper than this are refused.
     pub max_layers: usize,
+    /// Builds that go through more kustomizations than this are refused. One counts as often as it is built upon.
+    pub max_kustomizations: usize,
 }
 
 impl Default for Options {
@@ -46,6 +48,7 @@ impl Default for Options {
             version: crate::REFERENCE_VERSION.to_owned(),
             max_objects: 1_000_000,
             max_layers: 64,
+            max_kustomizations: 100_000,
         }
     }
 }
@@ -117,6 +120,8 @@ pub(crate) struct Context<'f> {
     /// The files by the numbers in the places of nodes.
     sources: RefCell<Sources>,
     pub warnings: RefCell<Vec<Warning>>,
+    /// How many kustomizations were loaded.
+    pub loaded: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -133,6 +138,7 @@ impl<'f> Context<'f> {
             schema: Schema::default(),
             sources: RefCell::default(),
             warnings: RefCell::default(),
+            loaded: Cell::default(),
         }
     }
 

@@ -83,6 +83,9 @@ pub(crate) fn load_crd(loader: &Loader<'_, '_>, path: &str) -> Result<Config> {
         node.to_json_1_1()
             .map_err(|error| BuildError::from(error.in_file(&file)))?
     };
+    if value.is_null() {
+        return Ok(Config::default());
+    }
     let Some(types) = value.as_object() else {
         return Err(
             BuildError::new("unable to parse open API definition: not a mapping")

@@ -355,7 +355,7 @@ fn number_text(number: &serde_json::Number) -> String {
 }
 
 /// The known name that a misspelt one is at most two edits away from.
-fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
     let name = name.to_ascii_lowercase();
     let distance = |other: &str| edits(&name, &other.to_ascii_lowercase());
     names

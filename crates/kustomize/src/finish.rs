@@ -20,7 +20,7 @@ use crate::transform::labels::set_everywhere;
 ///
 /// # Errors
 ///
-/// When a transformer left a resource without kind or name.
+/// When a transformer left a resource without kind or name, or two with one id.
 pub(crate) fn drop_local(schema: &Schema, resources: &mut ResMap) -> Result<()> {
     for resource in resources.list() {
         if let Some((why, _)) = problem(&resource.node) {
@@ -31,6 +31,8 @@ pub(crate) fn drop_local(schema: &Schema, resources: &mut ResMap) -> Result<()> 
     resources
         .list_mut()
         .retain(|resource| !is_local(resource.annotations().get("config.kubernetes.io/local-config")));
+    // A replacement may have given two of them one name.
+    resources.check_ids(schema)?;
     Ok(())
 }
 

@@ -249,7 +249,7 @@ fn data(loader: &Loader<'_, '_>, args: &GeneratorArgs) -> Result<BTreeMap<String
             if let Some((key, value)) =
                 env_line(line, number == 0).map_err(|why| format!("{path}:{}: {why}", number + 1))?
             {
-                add(key, value.into_bytes())?;
+                add(key, value.into_bytes()).map_err(|why| format!("{path}:{}: {why}", number + 1))?;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use manifest::{Node, yaml};
+use manifest::{Node, Place, yaml};
 use serde_json::Value;
 
 use crate::args::{
@@ -164,7 +164,12 @@ fn kustomization(d: &mut Decoder<'_>, object: &Object<'_>) -> Kustomization {
         patches_json6902: located(d, object, "patchesJson6902", patch),
         patches: located(d, object, "patches", patch),
         images: located(d, object, "images", image),
-        replacements: located(d, object, "replacements", replacement),
+        replacements: located(d, object, "replacements", |d, item| {
+            let read = replacement(d, item);
+            // The reference writes these out for its transformer, which drops an empty list.
+            let targets = read.targets.filter(|targets| !targets.is_empty());
+            ReplacementArgs { targets, ..read }
+        }),
         replicas: located(d, object, "replicas", replica),
         vars: located(d, object, "vars", var),
         sort_options: sort_options(d, object),
@@ -416,6 +421,7 @@ fn var(d: &mut Decoder<'_>, item: &Field<'_>) -> Var {
         } else {
             field_path
         },
+        place: Place::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use manifest::Place;
+use manifest::{Data, Node, Place};
 
 use crate::absorb::absorb;
 use crate::args::{GeneratorArgs, Located, Var};
@@ -39,6 +39,13 @@ pub(crate) struct Layer<'c, 'f> {
     pub kustomization: Kustomization,
 }
 
+/// A plugin with the origin annotation of what it makes, and the place of its configuration.
+struct Configured {
+    plugin: Plugin,
+    from: Option<Origin>,
+    place: Place,
+}
+
 const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 impl<'c, 'f> Layer<'c, 'f> {
@@ -71,6 +78,12 @@ impl<'c, 'f> Layer<'c, 'f> {
                 return Err(BuildError::new(message).hint("keep one of them").into());
             }
         };
+        let (loaded, most) = (context.loaded.get() + 1, context.options.max_kustomizations);
+        context.loaded.set(loaded);
+        if loaded > most {
+            let error = BuildError::new(format!("more than {most} kustomizations in one build"));
+            return Err(error.hint("layers that build upon the same ones multiply").into());
+        }
         let (text, path) = loader.load_text(file)?;
         let (kustomization, warnings) = kustomization::decode(&text, &path)?;
         context.warnings.borrow_mut().extend(warnings);
@@ -104,10 +117,15 @@ impl<'c, 'f> Layer<'c, 'f> {
         let document = node
             .to_json_1_1()
             .map_err(|error| BuildError::from(error.in_file(&file)))?;
-        if !document.is_object() {
-            return Err(BuildError::new("an OpenAPI schema must be a mapping")
-                .at(&file, 1)
-                .into());
+        let is_mapping =
+            |value: Option<&serde_json::Value>| value.is_none_or(|v| v.is_object() || v.is_null());
+        if !is_mapping(Some(&document)) {
+            let error = BuildError::new("an OpenAPI schema must be a mapping");
+            return Err(error.at(&file, 1).into());
+        }
+        if !is_mapping(document.get("definitions")) {
+            let error = BuildError::new("the definitions of an OpenAPI schema must be a mapping");
+            return Err(error.at(&file, 0).into());
         }
         context.schema.set_custom(document);
         Ok(())
@@ -207,7 +225,8 @@ impl<'c, 'f> Layer<'c, 'f> {
         if full.is_some_and(|full| !path.is_empty() && context.files.kind(&full) == Some(Kind::File)) {
             for mut resource in self.read_file(context, path)? {
                 if let Some(origin) = origin {
-                    origin::set(&mut resource, origin);
+                    origin::annotate(&mut resource, origin)
+                        .map_err(|why| context.located(resource.place, BuildError::new(why)))?;
                 }
                 accumulated.resources.append(&context.schema, resource)?;
             }
@@ -307,9 +326,12 @@ impl<'c, 'f> Layer<'c, 'f> {
                 generated.extend(errors.take(made).map(|resource| (resource, from)));
             }
         }
-        for (plugin, from) in self.plugins(context, &kustomization.generators, origin)? {
-            let made = plugin.generate(&self.loader)?;
-            generated.extend(made.into_iter().map(|resource| (resource, from.clone())));
+        for Configured { plugin, from, place } in self.plugins(context, &kustomization.generators, origin)? {
+            let made = plugin
+                .generate(&self.loader)
+                .map_err(|errors| placed(context, place, errors));
+            let made = errors.take(made).into_iter().flatten();
+            generated.extend(made.map(|resource| (resource, from.clone())));
         }
         errors.into_result()?;
         for (mut resource, from) in generated {
@@ -337,7 +359,7 @@ impl<'c, 'f> Layer<'c, 'f> {
         context: &Context<'f>,
         list: &[Located<String>],
         origin: Option<&Origin>,
-    ) -> Result<Vec<(Plugin, Option<Origin>)>> {
+    ) -> Result<Vec<Configured>> {
         let mut configured = Accumulated::default();
         let mut paths = Vec::new();
         for item in list {
@@ -351,7 +373,9 @@ impl<'c, 'f> Layer<'c, 'f> {
                 Ok(resources) => {
                     for mut resource in resources {
                         if let Some(origin) = origin {
-                            origin::set(&mut resource, &origin.append(self.file));
+                            let origin = origin.append(self.file);
+                            origin::annotate(&mut resource, &origin)
+                                .map_err(|why| context.located(resource.place, BuildError::new(why)))?;
                         }
                         let added = configured.resources.append(&context.schema, resource);
                         self.place(item, added.map_err(Into::into))?;
@@ -364,10 +388,13 @@ impl<'c, 'f> Layer<'c, 'f> {
         }
         self.accumulate_resources(context, &mut configured, &paths, origin)?;
         let mut plugins = Vec::new();
+        let mut errors = BuildErrors::default();
         for resource in configured.resources.list() {
-            let plugin = plugin::load(context, &self.loader, resource).map_err(|errors| {
-                BuildErrors::from_iter(errors.into_iter().map(|e| context.located(resource.place, e)))
-            })?;
+            let place = resource.place;
+            let plugin = plugin::load(context, &self.loader, resource);
+            let Some(plugin) = errors.take(plugin.map_err(|errors| placed(context, place, errors))) else {
+                continue;
+            };
             let from = origin::of(resource).map(|from| Origin {
                 path: String::new(),
                 configured_in: from.path,
@@ -378,9 +405,9 @@ impl<'c, 'f> Layer<'c, 'f> {
                     resource.namespace().to_owned(),
                 ]),
             });
-            plugins.push((plugin, from));
+            plugins.push(Configured { plugin, from, place });
         }
-        Ok(plugins)
+        errors.into_result().map(|()| plugins)
     }
 
     fn run_transformers(
@@ -390,13 +417,18 @@ impl<'c, 'f> Layer<'c, 'f> {
         origin: Option<&Origin>,
     ) -> Result<()> {
         let mut steps = steps(context, self, &accumulated.config)?;
-        for (plugin, from) in self.plugins(context, &self.kustomization.transformers, origin)? {
-            let transformer = plugin.into_transformer()?;
+        for Configured { plugin, from, place } in
+            self.plugins(context, &self.kustomization.transformers, origin)?
+        {
+            let transformer = plugin
+                .into_transformer()
+                .map_err(|errors| placed(context, place, errors))?;
             steps.push(Step {
                 transformer,
                 kind: "",
                 line: 0,
                 field: String::new(),
+                place,
                 from,
             });
         }
@@ -408,7 +440,7 @@ impl<'c, 'f> Layer<'c, 'f> {
             };
             let run = step.transformer.run(context, &mut accumulated.resources);
             run.map_err(|errors| match step.line {
-                0 => errors,
+                0 => placed(context, step.place, errors),
                 line => {
                     let has_file = errors.iter().all(|error| error.file.is_some());
                     if has_file {
@@ -418,6 +450,7 @@ impl<'c, 'f> Layer<'c, 'f> {
                     }
                 }
             })?;
+            accumulated.resources.drop_gone();
             if let Some(from) = from {
                 accumulated
                     .resources
@@ -425,7 +458,6 @@ impl<'c, 'f> Layer<'c, 'f> {
                     .iter_mut()
                     .for_each(|resource| origin::record(resource, &from));
             }
-            accumulated.resources.drop_gone();
         }
         Ok(())
     }
@@ -436,25 +468,27 @@ impl<'c, 'f> Layer<'c, 'f> {
         accumulated: &mut Accumulated,
         origin: Option<&Origin>,
     ) -> Result<()> {
-        for (plugin, _) in self.plugins(context, &self.kustomization.validators, origin)? {
-            let transformer: Transformer = plugin.into_transformer()?;
-            let mut copy = accumulated.resources.clone();
-            transformer.run(context, &mut copy)?;
-            for resource in copy.list_mut() {
+        for Configured { plugin, place, .. } in
+            self.plugins(context, &self.kustomization.validators, origin)?
+        {
+            let transformer: Transformer = plugin
+                .into_transformer()
+                .map_err(|errors| placed(context, place, errors))?;
+            let before = accumulated.resources.clone();
+            let run = transformer.run(context, &mut accumulated.resources);
+            run.map_err(|errors| placed(context, place, errors))?;
+            // The label may stay in the output, but is left out of the comparison.
+            let mut after = accumulated.resources.clone();
+            for resource in after.list_mut() {
                 let mut labels = resource.labels();
                 if labels.remove("validated-by").is_some() {
                     resource.set_labels(&labels);
                 }
             }
-            let same = copy.list().iter().map(|r| &r.node).eq(accumulated
-                .resources
-                .list()
-                .iter()
-                .map(|r| &r.node));
-            if !same {
-                return Err(self
-                    .error(0, "validators", "a validator shouldn't modify the resources")
-                    .into());
+            let nodes = |map: &ResMap| map.list().iter().map(|r| unplaced(&r.node)).collect::<Vec<_>>();
+            if nodes(&before) != nodes(&after) {
+                let error = BuildError::new("a validator shouldn't modify the resources");
+                return Err(context.located(place, error).into());
             }
         }
         Ok(())
@@ -490,10 +524,45 @@ impl<'c, 'f> Layer<'c, 'f> {
             for at in found {
                 accumulated.resources.list_mut()[at].vars.push(var.name.clone());
             }
-            let added = add_var(&mut accumulated.vars, var.name.clone(), var.clone());
+            let place = self.kustomization_place(context, item.line);
+            let added = add_var(
+                &mut accumulated.vars,
+                var.name.clone(),
+                Var { place, ..var.clone() },
+            );
             self.place(item, added.map_err(Into::into))?;
         }
         Ok(())
+    }
+}
+
+/// The errors with a place where they have none.
+fn placed(context: &Context<'_>, place: Place, errors: BuildErrors) -> BuildErrors {
+    errors
+        .into_iter()
+        .map(|error| context.located(place, error))
+        .collect()
+}
+
+/// A tree without what the reference does not keep in its own: places, and links between nodes.
+fn unplaced(node: &Node) -> Node {
+    let data = match &node.data {
+        Data::Scalar(text) => Data::Scalar(text.clone()),
+        Data::Sequence(items) => Data::Sequence(items.iter().map(unplaced).collect()),
+        Data::Mapping(entries) => {
+            let entries = entries
+                .iter()
+                .map(|(key, value)| (unplaced(key), unplaced(value)));
+            Data::Mapping(entries.collect())
+        }
+    };
+    Node {
+        data,
+        tag: node.tag.clone(),
+        style: node.style,
+        tagged: node.tagged,
+        place: Place::default(),
+        link: 0,
     }
 }
 

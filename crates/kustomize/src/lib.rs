@@ -46,12 +46,20 @@
 //! same to the byte; a tree that it refuses is refused. That includes what its users may take for bugs, since
 //! a renderer that differs is a surprise in somebody's cluster: a label that one transformer put into several
 //! fields is changed in all of them by a later patch, `tagSuffix` is applied twice, a folded text with an
-//! indented line gains a line break. It is checked in three ways: by cases whose output `tests/record.py`
-//! recorded from the reference, by a property test of the workspace that builds random kustomizations with both
-//! (`tests/render` at its root), and by the unit tests of each rule. The known differences are listed with their
-//! reasons in `docs/kustomize-differences.md`; none changes the output of a tree of plain manifests.
+//! indented line gains a line break. Three things check it:
 //!
-//! Errors are this crate's own: they name file, line and field, and say what to do.
+//! - cases, one directory for each rule, whose output `tests/record.py` recorded from the reference;
+//! - a property test of the workspace (`tests/render` at its root), which builds random trees with both and makes
+//!   a tree that differs smaller: all fields of a kustomization, builtin plugins, schemas, and scalars on which
+//!   readers of YAML disagree;
+//! - the unit tests of each rule, and two fuzz targets (`fuzz/`), which look for panics, hangs and waste.
+//!
+//! The known differences are listed with their reasons in `docs/kustomize-differences.md`. They concern comments
+//! that describe schemas, texts that only one of two YAML readers takes, hash suffixes of unusual objects, and
+//! shapes on which the reference panics.
+//!
+//! Errors are this crate's own: they name file, line and field, say what to do, and come all at once where one does
+//! not follow from another. [`Build::warnings`] has the reference's words.
 //!
 //! # What is refused
 //!
@@ -60,10 +68,21 @@
 //!
 //! # Limits
 //!
-//! Untrusted trees are safe to build. A path or symlink cannot leave the tree ([`Files`]), files are limited
-//! by the tree ([`DirFiles::LIMIT`]) and by [`manifest::yaml`], nesting, aliases, layers and the number of
-//! objects are bounded ([`Options`]), and cycles are found. Regular expressions run in linear time. Time grows
-//! linearly with the number of objects.
+//! Untrusted trees are safe to build: time and memory are bounded, and going over a bound is an error that says
+//! which one.
+//!
+//! | what | bound |
+//! |---|---|
+//! | paths and symlinks | stay in the tree ([`Files`]) |
+//! | a file | [`DirFiles::LIMIT`], and [`manifest::yaml::MAX_BYTES`] for any YAML |
+//! | nesting of collections | [`manifest::yaml::MAX_DEPTH`] |
+//! | values that the aliases of a file expand to | [`manifest::yaml::MAX_ALIASED`] |
+//! | what a `copy` or a replacement makes of one object | 500,000 values, 16 MiB of text |
+//! | objects, layers and kustomizations of a build | [`Options`] |
+//!
+//! Cycles are found, regular expressions run in linear time, and time grows linearly with the number of objects.
+//! A file of 64 MiB that is nothing but small values takes about 3 GB: trees of strangers deserve a smaller
+//! [`DirFiles::with_limit`].
 //!
 //! # How it works
 //!

@@ -1,9 +1,13 @@
 //! Origin annotations: where a resource and its transformations were configured, as `buildMetadata` prints.
 
-use manifest::yaml;
+use std::collections::BTreeMap;
+
+use manifest::{Gvk, yaml};
 use serde_json::{Map, Value, json};
 
+use crate::fieldspec::FieldSpec;
 use crate::resource::Resource;
+use crate::transform::labels::set_entries;
 
 /// The annotation with the origin of a resource.
 pub(crate) const ORIGIN: &str = "config.kubernetes.io/origin";
@@ -137,7 +141,15 @@ pub(crate) fn of(resource: &Resource) -> Option<Origin> {
         .and_then(|text| Origin::parse(text))
 }
 
-/// Annotates a resource with its origin.
+/// Annotates a resource that was just loaded. Unlike [`set`] this leaves its other annotations as they are
+/// written, whatever their type.
+pub(crate) fn annotate(resource: &mut Resource, origin: &Origin) -> Result<(), String> {
+    let entry = BTreeMap::from([(ORIGIN.to_owned(), origin.text())]);
+    let fields = [FieldSpec::new(Gvk::default(), "metadata/annotations", true)];
+    set_entries(resource, &entry, &fields)
+}
+
+/// Annotates a resource with its origin, and makes texts of all its annotations.
 pub(crate) fn set(resource: &mut Resource, origin: &Origin) {
     let mut annotations = resource.annotations();
     annotations.insert(ORIGIN.to_owned(), origin.text());

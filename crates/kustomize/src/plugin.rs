@@ -3,9 +3,9 @@
 use manifest::{Gvk, Node, Place, Tag};
 use serde_json::Value;
 
-use crate::args::GeneratorArgs;
+use crate::args::{GeneratorArgs, Located};
 use crate::build::{Context, Loader};
-use crate::decode::{Decoder, Field, LENIENT, Object};
+use crate::decode::{Decoder, Field, LENIENT, Object, dotted};
 use crate::error::{BuildError, Result};
 use crate::generate::{self, Target};
 use crate::kustomization::{self};
@@ -151,9 +151,14 @@ fn configure(
             let items = d.list(&object, "replacements");
             let list: Vec<_> = items
                 .iter()
-                .map(|item| kustomization::replacement(d, item))
+                .map(|item| Located {
+                    value: kustomization::replacement(d, item),
+                    line: d.line(item.pointer()),
+                    field: dotted(item.pointer()),
+                })
                 .collect();
-            Transformer::Replacements(replacements::Replacements::new(loader, &list)?)
+            let file = loader.context.file_name(resource.place);
+            Transformer::Replacements(replacements::Replacements::new(loader, &list, &file)?)
         }
         "ValueAddTransformer" => Transformer::ValueAdd(value_add::ValueAdd::new(d, &object, loader)?),
         "HashTransformer" => Transformer::Hash,

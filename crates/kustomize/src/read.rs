@@ -11,6 +11,7 @@ use manifest::{Node, Style, Tag, yaml};
 use crate::error::{BuildError, Result};
 use crate::id::{is_nil_or_empty, meta};
 use crate::resource::Resource;
+use crate::transform::hash::go_number;
 use crate::walk::set_field;
 
 /// A text to read, and what to call it.
@@ -53,6 +54,8 @@ fn objects(source: Source<'_>) -> Result<Vec<Object>> {
     };
     let parts = split_documents(&text).map_err(|(line, why)| error(source, line, why))?;
     let only = parts.len() == 1;
+    let has_aliases = !only && text.contains('*');
+    let mut values = 0;
     let mut nodes = Vec::with_capacity(parts.len());
     for (line, part) in parts {
         let offset = source.line_offset + line;
@@ -63,6 +66,17 @@ fn objects(source: Source<'_>) -> Result<Vec<Object>> {
         let Some(mut node) = read.filter(|node| !node.is_null()) else {
             continue;
         };
+        if has_aliases {
+            // Every value takes a byte at least, unless an alias stands for it.
+            values += yaml::size(&node);
+            if values > text.len() + yaml::MAX_ALIASED {
+                let why = format!(
+                    "aliases of the file expand to more than {} values",
+                    yaml::MAX_ALIASED
+                );
+                return Err(error(source, node.line() + offset, why).into());
+            }
+        }
         if offset > 0 {
             shift(&mut node, offset);
         }
@@ -305,28 +319,23 @@ fn through_json(node: &mut Node) {
 
 /// The node tree of a JSON text.
 fn from_json_text(value: &serde_json::Value) -> Node {
-    let mut node = Node::from_json(value);
-    quote(&mut node);
-    node
-}
-
-fn quote(node: &mut Node) {
-    match &mut node.data {
-        manifest::Data::Scalar(_) => {
-            if node.tag == Tag::Str {
-                node.style = Style::DoubleQuoted;
+    let text = |text: &str| Node::string(text).with_style(Style::DoubleQuoted);
+    match value {
+        serde_json::Value::Null | serde_json::Value::Bool(_) => Node::from_json(value),
+        serde_json::Value::Number(number) => {
+            let text = go_number(number);
+            Node {
+                tag: yaml::resolve_tag(&text),
+                ..Node::scalar(text)
             }
         }
-        manifest::Data::Sequence(items) => {
-            node.style = Style::Flow;
-            items.iter_mut().for_each(quote);
+        serde_json::Value::String(string) => text(string),
+        serde_json::Value::Array(items) => {
+            Node::sequence(items.iter().map(from_json_text).collect()).with_style(Style::Flow)
         }
-        manifest::Data::Mapping(entries) => {
-            node.style = Style::Flow;
-            for (key, value) in entries {
-                quote(key);
-                quote(value);
-            }
+        serde_json::Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| (text(key), from_json_text(value)));
+            Node::mapping(entries.collect()).with_style(Style::Flow)
         }
     }
 }

@@ -273,10 +273,11 @@ impl Resource {
 
     fn set_map(&mut self, field: &str, values: &BTreeMap<String, String>) {
         let metadata = child_mapping(&mut self.node, "metadata");
-        let old = metadata.remove(field);
         if values.is_empty() {
+            metadata.remove(field);
             return;
         }
+        let old = metadata.get(field);
         let place = old.as_ref().map_or_else(Place::default, |old| old.place);
         let entries = values.iter().map(|(key, value)| {
             let mut node = Node::string(value.as_str());
@@ -295,11 +296,17 @@ impl Resource {
         });
         let map = Node {
             tag: Tag::None,
+            style: old.as_ref().map_or(Style::Plain, |old| old.style),
             ..Node::mapping(entries.collect())
         }
         .with_place(place);
-        if let Some(entries) = metadata.entries_mut() {
-            entries.push((Node::scalar(field), map));
+        match metadata.get_mut(field) {
+            Some(old) => *old = map,
+            None => {
+                if let Some(entries) = metadata.entries_mut() {
+                    entries.push((Node::scalar(field), map));
+                }
+            }
         }
     }
 

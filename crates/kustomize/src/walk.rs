@@ -260,6 +260,29 @@ pub(crate) fn set_field(node: &mut Node, name: &str, mut value: Node) -> Result<
     }
 }
 
+/// Refuses an object that a change has made too large. Whatever can copy a part of an object into the object itself
+/// must ask: a few lines of that would otherwise fill the memory.
+pub(crate) fn refuse_growth(node: &Node) -> Result<(), String> {
+    const MOST_VALUES: usize = yaml::MAX_ALIASED;
+    const MOST_BYTES: usize = 16 << 20;
+    let (mut values, mut bytes) = (0_usize, 0_usize);
+    let mut rest = vec![node];
+    while let Some(node) = rest.pop() {
+        values += 1;
+        match &node.data {
+            Data::Scalar(text) => bytes += text.len(),
+            Data::Sequence(items) => rest.extend(items),
+            Data::Mapping(entries) => rest.extend(entries.iter().map(|(_, value)| value)),
+        }
+        if values > MOST_VALUES || bytes > MOST_BYTES {
+            return Err(format!(
+                "the object grows over {MOST_VALUES} values or {MOST_BYTES} bytes"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Gives all nodes with a link the content of the one that was written last.
 pub(crate) fn propagate(node: &mut Node, source: &Node) {
     if node.link == source.link {

@@ -143,6 +143,104 @@ fn hostile_trees_end_in_an_error() {
     assert!(found[0].contains("more than 64 layers"), "{}", found[0]);
 }
 
+/// Whatever copies can double, and forty times that would be more than any memory.
+#[test]
+fn doubling_ends_in_an_error() {
+    let object = "apiVersion: v1\nkind: A\nmetadata: {name: a}\nspec: {v: [x], text: xx}\n";
+    let copies: String = (0..40)
+        .map(|i| format!("- {{op: copy, from: /spec, path: /spec/n{i}}}\n"))
+        .collect();
+    let patch = "resources: [a.yaml]\npatches: [{target: {kind: A}, path: patch.yaml}]\n";
+    let replacement = |source: &str, target: &str| {
+        let one = format!(
+            "- source: {{kind: A, fieldPath: {source}}}\n  targets:\n  - select: {{kind: A}}\n    {target}\n"
+        );
+        format!("resources: [a.yaml]\nreplacements:\n{}", one.repeat(40))
+    };
+    let into_itself = replacement(
+        "spec",
+        "fieldPaths: [spec.a, spec.b]\n    options: {create: true}",
+    );
+    let text = replacement(
+        "spec.text",
+        "fieldPaths: [spec.text]\n    options: {delimiter: '!', index: -1}",
+    );
+    let documents: String = (0..32)
+        .map(|i| {
+            let list = ["*a"; 500].join(",");
+            format!(
+                "kind: A\nmetadata: {{name: n{i}}}\na: &a [{}]\nb: [{list}]\n---\n",
+                ["x"; 50].join(",")
+            )
+        })
+        .collect();
+    let rows = [
+        ("copies", patch, object, copies.as_str()),
+        ("a replacement into its source", &into_itself, object, ""),
+        ("a text before itself", &text, object, ""),
+        (
+            "aliases in many documents",
+            "resources: [a.yaml]\n",
+            &documents,
+            "",
+        ),
+    ];
+    for (name, kustomization, object, patch) in rows {
+        let found = shown(&[
+            ("kustomization.yaml", kustomization),
+            ("a.yaml", object),
+            ("patch.yaml", patch),
+        ]);
+        assert!(
+            found[0].contains("the object grows") || found[0].contains("aliases"),
+            "{name}: {}",
+            found[0]
+        );
+    }
+}
+
+#[test]
+fn layers_that_multiply_end_in_an_error() {
+    let layer = |i: usize, to: String| (format!("l{i}/kustomization.yaml"), to);
+    let side = |i: usize, side: &str| {
+        (
+            format!("{side}{i}/kustomization.yaml"),
+            format!("resources: [../l{}]\n", i + 1),
+        )
+    };
+    let files: MemoryFiles = (0..25)
+        .flat_map(|i| {
+            [
+                layer(i, format!("resources: [../x{i}, ../y{i}]\n")),
+                side(i, "x"),
+                side(i, "y"),
+            ]
+        })
+        .chain([layer(25, "resources: []\n".to_owned())])
+        .collect();
+    let mut options = Options::default();
+    options.max_kustomizations = 1000;
+    let errors = build(&files, "l0", &options).unwrap_err().to_string();
+    assert!(errors.contains("more than 1000 kustomizations"), "{errors}");
+}
+
+#[test]
+fn a_build_of_too_many_objects_is_refused() {
+    let objects: String = (0..50)
+        .map(|i| format!("{{kind: A, metadata: {{name: n{i}}}}}\n---\n"))
+        .collect();
+    let files: MemoryFiles = [
+        ("kustomization.yaml", "resources: [a.yaml]\n"),
+        ("a.yaml", &objects),
+    ]
+    .into_iter()
+    .collect();
+    let mut options = Options::default();
+    options.max_objects = 49;
+    let errors = build(&files, "", &options).unwrap_err().to_string();
+    assert!(errors.contains("more than 49 objects"), "{errors}");
+}
+
 #[test]
 fn the_deepest_object_that_is_read_can_be_patched_and_printed() {
     let nested = |leaf: &str| format!("{}{leaf}{}", "{a: [".repeat(120), "]}".repeat(120));

@@ -142,7 +142,7 @@ pub(crate) fn go_json(value: &Value, text: &mut String) {
 }
 
 /// Go's number: without exponent from 1e-6 to 1e21.
-fn go_number(number: &serde_json::Number) -> String {
+pub(crate) fn go_number(number: &serde_json::Number) -> String {
     let Some(float) = number.as_f64().filter(|_| !number.is_i64() && !number.is_u64()) else {
         return number.to_string();
     };

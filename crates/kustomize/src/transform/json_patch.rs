@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::error::{BuildError, Result};
 use crate::read::{Source, adopt_places};
 use crate::resource::Resource;
+use crate::walk::refuse_growth;
 
 /// The operations of one patch.
 pub(crate) struct Operations {
@@ -80,10 +81,14 @@ impl Operations {
             let mut document = resource.node.to_json().map_err(|error| error.to_string())?;
             for operation in &self.list {
                 operation.apply(&mut document)?;
+                if operation.op == "copy" {
+                    refuse_growth(&rebuilt(&document))?;
+                }
             }
             if !document.is_object() {
                 return Err("the patch does not leave an object".to_owned());
             }
+            refuse_tab_block(&document)?;
             let mut node = rebuilt(&document);
             set_places(&mut node, self.place);
             adopt_places(&mut node, &resource.node);
@@ -97,6 +102,18 @@ impl Operations {
             resource.set_annotations(&annotations);
         }
         Ok(())
+    }
+}
+
+/// The reference prints the patched document and reads it again, and cannot read a block that starts with a tab.
+fn refuse_tab_block(value: &Value) -> std::result::Result<(), String> {
+    match value {
+        Value::String(text) if text.starts_with('\t') && yaml::printed_style(text) == Style::Literal => Err(
+            format!("text {text:?} has several lines and starts with a tab, which cannot be printed"),
+        ),
+        Value::Array(items) => items.iter().try_for_each(refuse_tab_block),
+        Value::Object(map) => map.values().try_for_each(refuse_tab_block),
+        _ => Ok(()),
     }
 }
 
@@ -294,18 +311,11 @@ pub(crate) fn rebuilt(value: &Value) -> Node {
 }
 
 fn string(text: &str) -> Node {
-    let style = if text.contains('\n') {
-        Style::Literal
-    } else if yaml::is_string_1_1(text) {
-        Style::Plain
-    } else {
-        Style::DoubleQuoted
-    };
     Node {
         tag: Tag::Str,
         ..Node::string(text)
     }
-    .with_style(style)
+    .with_style(yaml::printed_style(text))
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(crate) fn set_everywhere(
 ///
 /// The reference puts one and the same node into every mapping that lacks the entry, so that a later
 /// change of one of them changes all. Such nodes get a common link.
-fn set_entries(
+pub(crate) fn set_entries(
     resource: &mut Resource,
     entries: &BTreeMap<String, String>,
     fields: &[FieldSpec],

@@ -18,7 +18,7 @@ mod yaml_text;
 
 use std::sync::Arc;
 
-use manifest::Gvk;
+use manifest::{Gvk, Place};
 
 use crate::args::{Label, Located};
 use crate::build::Context;
@@ -76,6 +76,8 @@ pub(crate) struct Step {
     pub kind: &'static str,
     pub line: u32,
     pub field: String,
+    /// The place of a plugin's configuration.
+    pub place: Place,
     /// Where a plugin is configured, for the origin annotations.
     pub from: Option<Origin>,
 }
@@ -125,10 +127,8 @@ pub(crate) fn steps(context: &Context<'_>, layer: &Layer<'_, '_>, config: &Arc<C
         )))
     });
     if !k.replacements.is_empty() {
-        let list: Vec<_> = k.replacements.iter().map(|item| item.value.clone()).collect();
         let first = k.replacements.first().map_or(0, |item| item.line);
-        let made = replacements::Replacements::new(&layer.loader, &list);
-        let made = made.map_err(|errors| errors.in_field("replacements").at(&layer.path, first));
+        let made = replacements::Replacements::new(&layer.loader, &k.replacements, &layer.path);
         if let Some(made) = steps.errors.take(made) {
             steps.push(
                 "ReplacementTransformer",
@@ -155,6 +155,7 @@ impl Steps<'_, '_, '_> {
             kind,
             line,
             field: field.to_owned(),
+            place: Place::default(),
             from: None,
         });
     }

@@ -5,6 +5,7 @@ use manifest::Node;
 use super::json_patch::Operations;
 use crate::args::PatchArgs;
 use crate::build::{Context, Loader};
+use crate::decode::nearest;
 use crate::error::{BuildError, Result};
 use crate::id::Id;
 use crate::layer::Layer;
@@ -182,7 +183,10 @@ fn find_target(
     match resources.matching_any(schema, |other| id.same(other)).as_slice() {
         [at] => Ok(*at),
         [] => {
-            let error = BuildError::new(format!("no resource matches strategic merge patch {id}"));
+            let near = nearest_id(schema, resources, &id)
+                .map(|near| format!(", did you mean {near}?"))
+                .unwrap_or_default();
+            let error = BuildError::new(format!("no resource matches strategic merge patch {id}{near}"));
             Err(error.hint("apiVersion, kind, name and namespace of a patch must be those of the resource, or give it a target"))
         }
         several => Err(BuildError::new(format!(
@@ -190,6 +194,18 @@ fn find_target(
             several.len()
         ))),
     }
+}
+
+/// The id that differs from one that is not there in the name alone, or in anything but the name.
+fn nearest_id(schema: &Schema, resources: &ResMap, id: &Id) -> Option<Id> {
+    let ids = || resources.list().iter().map(|resource| resource.id(schema));
+    let same_name = ids().find(|have| have.name == id.name && !have.name.is_empty());
+    same_name.or_else(|| {
+        let names: Vec<Id> = ids().filter(|have| have.gvk == id.gvk).collect();
+        let texts: Vec<&str> = names.iter().map(|have| have.name.as_str()).collect();
+        let near = nearest(&id.name, &texts)?;
+        names.iter().find(|have| have.name == near).cloned()
+    })
 }
 
 /// Merges a patch into one resource. Name, kind and namespace stay unless the patch may change them.

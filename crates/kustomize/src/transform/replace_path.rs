@@ -236,7 +236,7 @@ impl Finder<'_> {
             (None, Some(make)) => {
                 let made = self.kind_before(rest, make).node();
                 let Some(entries) = node.entries_mut() else {
-                    return Ok(());
+                    return self.lost(made, rest);
                 };
                 entries.push((Node::scalar(part), made));
                 entries.len() - 1
@@ -255,6 +255,13 @@ impl Finder<'_> {
         self.child(node, at, rest, steps)
     }
 
+    /// Goes on in what was made below a null. The reference finds it there, and loses it when it prints the null.
+    fn lost(&mut self, mut made: Node, rest: &[String]) -> Result<(), String> {
+        let found = find(&mut made, rest, self.make)?;
+        self.found.inside_text += found.nodes.len() + found.inside_text;
+        Ok(())
+    }
+
     fn index(
         &mut self,
         node: &mut Node,
@@ -266,8 +273,9 @@ impl Finder<'_> {
         let count = items_or_null(node, part)?;
         if let (true, Some(make)) = (count == wanted, self.make) {
             let made = self.kind_before(rest, make).node();
-            if let Some(items) = node.items_mut() {
-                items.push(made);
+            match node.items_mut() {
+                Some(items) => items.push(made),
+                None => return self.lost(made, rest),
             }
         }
         if items_or_null(node, part)? <= wanted {
@@ -326,7 +334,7 @@ impl Finder<'_> {
             return Err(format!("cannot make an item for {part}"));
         }
         let Some(items) = node.items_mut() else {
-            return Ok(());
+            return self.lost(made, if key.is_empty() { &[] } else { rest });
         };
         items.push(made);
         let at = items.len() - 1;

@@ -7,26 +7,31 @@ use serde_json::Value;
 
 use super::hash::go_json;
 use super::replace_path::{Make, at_mut, find, lookup, parse, split_path};
-use crate::args::{FieldOptions, ReplacementArgs, SourceArgs, TargetArgs};
+use crate::args::{FieldOptions, Located, ReplacementArgs, SourceArgs, TargetArgs};
 use crate::build::{Context, Loader};
 use crate::decode::LENIENT;
-use crate::error::{BuildError, Result};
+use crate::error::{BuildError, BuildErrors, Result};
 use crate::fieldspec::selects;
 use crate::id::{Id, is_nil_or_empty};
 use crate::kustomization::{self, decode_with};
 use crate::resource::{ResMap, Resource};
 use crate::schema::Schema;
 use crate::selector::Matcher;
-use crate::walk::propagate;
+use crate::walk::{propagate, refuse_growth};
 
 /// The replacements of one layer.
 pub(crate) struct Replacements {
     list: Vec<Replacement>,
+    /// The file that configures them.
+    file: String,
 }
 
 struct Replacement {
     source: SourceOf,
     targets: Vec<Target>,
+    /// The field that holds it, and its line.
+    field: String,
+    line: u32,
 }
 
 enum SourceOf {
@@ -42,43 +47,54 @@ struct Target {
     has_options: bool,
 }
 
+const TARGET_HINT: &str = "correct the path; a field that is not there yet needs the option create: true";
 const NAME: &str = "metadata.name";
 
 impl Replacements {
-    pub(crate) fn new(loader: &Loader<'_, '_>, args: &[ReplacementArgs]) -> Result<Self> {
+    /// The replacements of a file, or of the files that it names.
+    ///
+    /// # Errors
+    ///
+    /// For every one that is not complete.
+    pub(crate) fn new(
+        loader: &Loader<'_, '_>,
+        args: &[Located<ReplacementArgs>],
+        file: &str,
+    ) -> Result<Self> {
         let mut list = Vec::new();
+        let mut errors = BuildErrors::default();
         for one in args {
-            if one.path.is_empty() {
-                list.push(Replacement::new(one)?);
-                continue;
-            }
-            if one.source.is_some() || one.targets.as_ref().is_some_and(|targets| !targets.is_empty()) {
-                return Err("cannot specify both path and inline replacement".into());
-            }
-            for one in load(loader, &one.path)? {
-                list.push(Replacement::new(&one)?);
-            }
+            let read = expand(loader, one);
+            let read = read.map_err(|errors| errors.in_field(&one.field).at(file, one.line));
+            list.extend(errors.take(read).into_iter().flatten());
         }
-        Ok(Self { list })
+        let file = file.to_owned();
+        errors.into_result().map(|()| Self { list, file })
     }
 
     pub(crate) fn run(&self, context: &Context<'_>, resources: &mut ResMap) -> Result<()> {
         for replacement in &self.list {
-            let value = replacement.value(&context.schema, resources)?;
-            let list = resources.list_mut();
-            for target in &replacement.targets {
-                for at in 0..list.len() {
-                    if target.selects(&context.schema, &list[at]) {
-                        let place = list[at].place;
-                        target
-                            .write(list, at, &value)
-                            .map_err(|why| context.located(place, BuildError::new(why)))?;
-                    }
-                }
-            }
+            replacement.run(context, resources).map_err(|why| {
+                BuildErrors::from(why)
+                    .in_field(&replacement.field)
+                    .at(&self.file, replacement.line)
+            })?;
         }
         Ok(())
     }
+}
+
+/// The replacement of one entry, or those of the file that it names.
+fn expand(loader: &Loader<'_, '_>, entry: &Located<ReplacementArgs>) -> Result<Vec<Replacement>> {
+    let args = &entry.value;
+    let new = |args: &ReplacementArgs| Replacement::new(args, &entry.field, entry.line).map_err(Into::into);
+    if args.path.is_empty() {
+        return Ok(vec![new(args)?]);
+    }
+    if args.source.is_some() || args.targets.as_ref().is_some_and(|targets| !targets.is_empty()) {
+        return Err("cannot specify both path and inline replacement".into());
+    }
+    load(loader, &args.path)?.iter().map(new).collect()
 }
 
 /// The value that is copied.
@@ -133,7 +149,7 @@ fn load(loader: &Loader<'_, '_>, path: &str) -> Result<Vec<ReplacementArgs>> {
 }
 
 impl Replacement {
-    fn new(args: &ReplacementArgs) -> std::result::Result<Self, String> {
+    fn new(args: &ReplacementArgs, field: &str, line: u32) -> std::result::Result<Self, String> {
         let source = match (&args.source, &args.source_value) {
             (Some(_), Some(_)) => return Err("sourceValue and source are mutually exclusive".to_owned()),
             (None, Some(value)) => Some(SourceOf::Value(value.clone())),
@@ -149,7 +165,30 @@ impl Replacement {
                 .iter()
                 .map(Target::new)
                 .collect::<std::result::Result<_, _>>()?,
+            field: field.to_owned(),
+            line,
         })
+    }
+
+    fn run(&self, context: &Context<'_>, resources: &mut ResMap) -> std::result::Result<(), BuildError> {
+        let schema = &context.schema;
+        let value = self.value(schema, resources).map_err(BuildError::new)?;
+        let list = resources.list_mut();
+        for target in &self.targets {
+            for at in 0..list.len() {
+                if target.selects(schema, &list[at]) {
+                    target.write(list, at, &value).map_err(|why| {
+                        let place = context.located(list[at].place, BuildError::default());
+                        let from = match (place.file, place.line) {
+                            (Some(file), Some(line)) => format!(" of {file}:{line}"),
+                            _ => String::new(),
+                        };
+                        BuildError::new(format!("{why} {}{from}", list[at].id(schema))).hint(TARGET_HINT)
+                    })?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn value(&self, schema: &Schema, resources: &ResMap) -> std::result::Result<Copied, String> {
@@ -317,8 +356,8 @@ impl Target {
             }
             let missing = |why: String| {
                 let verb = if make.is_some() { "find or create" } else { "find" };
-                let why = if why.is_empty() { why } else { format!(": {why}") };
-                format!("unable to {verb} field {path:?} in replacement target{why}")
+                let why = if why.is_empty() { why } else { format!(" ({why})") };
+                format!("unable to {verb} field {path:?}{why} in replacement target")
             };
             let found = find(&mut list[at].node, &parts, make).map_err(missing)?;
             if found.nodes.is_empty() && found.inside_text == 0 {
@@ -334,6 +373,9 @@ impl Target {
                 if node.link != 0 {
                     let written = node.clone();
                     propagate(&mut resource.node, &written);
+                }
+                if value.as_str().is_none() || !self.options.delimiter.is_empty() {
+                    refuse_growth(&resource.node)?;
                 }
             }
         }

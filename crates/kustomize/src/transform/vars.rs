@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::replace_path::{lookup, split_path};
 use crate::args::Var;
 use crate::build::Context;
-use crate::error::{BuildError, Result};
+use crate::error::{BuildError, BuildErrors, Result};
 use crate::layer::Accumulated;
 use crate::resource::Resource;
 use crate::walk::{propagate, visit};
@@ -23,9 +23,13 @@ pub(crate) fn resolve(context: &Context<'_>, accumulated: &mut Accumulated) -> R
         return Ok(());
     }
     let mut values = BTreeMap::new();
+    let mut errors = BuildErrors::default();
     for (name, var) in &accumulated.vars {
-        values.insert(name.clone(), value_of(name, var, accumulated.resources.list())?);
+        let value = value_of(name, var, accumulated.resources.list());
+        let value = value.map_err(|why| context.located(var.place, BuildError::new(why)).into());
+        values.extend(errors.take(value).map(|value| (name.clone(), value)));
     }
+    errors.into_result()?;
     let fields = accumulated.config.var_reference.clone();
     for resource in accumulated.resources.list_mut() {
         let place = resource.place;

@@ -25,6 +25,8 @@ struct Comments<'t> {
     before: HashMap<u32, Vec<&'t str>>,
     after: HashMap<u32, &'t str>,
     last: Vec<&'t str>,
+    /// Whether an empty line stands before the last ones.
+    last_is_apart: bool,
 }
 
 impl<'t> Comments<'t> {
@@ -33,11 +35,16 @@ impl<'t> Comments<'t> {
             before: HashMap::new(),
             after: HashMap::new(),
             last: Vec::new(),
+            last_is_apart: false,
         };
+        let mut after_empty = false;
         let mut pending = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let trimmed = line.trim();
             if trimmed.starts_with('#') {
+                if pending.is_empty() {
+                    comments.last_is_apart = after_empty;
+                }
                 pending.push(trimmed);
             } else if !trimmed.is_empty() {
                 if !pending.is_empty() {
@@ -47,7 +54,9 @@ impl<'t> Comments<'t> {
                     comments.after.insert(number, comment);
                 }
             }
+            after_empty = trimmed.is_empty();
         }
+        comments.last_is_apart &= !pending.is_empty();
         comments.last = pending;
         comments
     }
@@ -82,6 +91,14 @@ impl Printer<'_> {
         }
     }
 
+    /// The comments at the end of the text belong to the entry before them, and stay there when one is added.
+    fn comments_after_last(&mut self) {
+        if !self.comments.last.is_empty() && !self.comments.last_is_apart {
+            self.rest();
+            self.text.push('\n');
+        }
+    }
+
     fn end_line(&mut self, line: u32) {
         if let Some(comment) = self.comments.after.remove(&line) {
             self.text.push(' ');
@@ -91,6 +108,9 @@ impl Printer<'_> {
     }
 
     fn rest(&mut self) {
+        if std::mem::take(&mut self.comments.last_is_apart) {
+            self.text.push('\n');
+        }
         for comment in std::mem::take(&mut self.comments.last) {
             self.text.push_str(comment);
             self.text.push('\n');
@@ -106,6 +126,9 @@ impl Printer<'_> {
         match &node.data {
             Data::Mapping(entries) if !entries.is_empty() && node.style != Style::Flow => {
                 for (at, (key, value)) in entries.iter().enumerate() {
+                    if indent == 0 && at > 0 && key.line() == 0 {
+                        self.comments_after_last();
+                    }
                     if at > 0 || !inline {
                         self.comments_before(key, indent);
                         self.pad(indent);
@@ -126,7 +149,7 @@ impl Printer<'_> {
                 }
             }
             _ => {
-                self.text.push_str(&scalar(node, indent));
+                self.text.push_str(&tagged(node, scalar(node, indent)));
                 self.end_line(node.line());
             }
         }
@@ -145,12 +168,25 @@ impl Printer<'_> {
             self.block(value, inner, false);
             return;
         }
-        let text = scalar(value, indent + 2);
+        let text = tagged(value, scalar(value, indent + 2));
         if !text.is_empty() {
             self.text.push(' ');
             self.text.push_str(&text);
         }
         self.end_line(key.line());
+    }
+}
+
+/// The printed node after its tag, which is there when the text alone would be of another type.
+fn tagged(node: &Node, printed: String) -> String {
+    let implied = |text| match node.style.is_quoted() {
+        true => Tag::Str,
+        false => yaml::resolve_tag(text),
+    };
+    let says = |text| !matches!(node.tag, Tag::None | Tag::Str) && implied(text) != node.tag;
+    match node.as_str() {
+        Some(text) if says(text) => format!("{} {printed}", node.tag.as_str()).trim_end().to_owned(),
+        _ => printed,
     }
 }
 
@@ -187,11 +223,18 @@ fn scalar(node: &Node, indent: usize) -> String {
 /// A node on one line.
 fn flow(node: &Node) -> String {
     match &node.data {
-        Data::Sequence(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Data::Sequence(items) => format!(
+            "[{}]",
+            items
+                .iter()
+                .map(|item| tagged(item, flow(item)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
         Data::Mapping(entries) => {
             let entries: Vec<_> = entries
                 .iter()
-                .map(|(key, value)| format!("{}: {}", flow(key), flow(value)))
+                .map(|(key, value)| format!("{}: {}", flow(key), tagged(value, flow(value))))
                 .collect();
             format!("{{{}}}", entries.join(", "))
         }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::number;
 use super::order::{natural_order, sort};
 use super::resolve::is_string_1_1;
+use crate::node::Style;
 
 /// Column after which a space becomes a line break.
 const WIDTH: usize = 80;
@@ -34,17 +35,8 @@ pub fn emit_into(value: &Value, text: &mut String) {
         indention: true,
     };
     emitter.node(value, None, false);
-    if emitter.column != 0 || !emitter.text.ends_with('\n') {
-        emitter.text.push('\n');
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Plain,
-    Single,
-    Double,
-    Literal,
+    // Other line breaks than `\n` end a block as well, and nothing follows them.
+    emitter.indent(0);
 }
 
 struct Emitter<'t> {
@@ -153,9 +145,9 @@ impl Emitter<'_> {
         match style(text, is_key) {
             Style::Plain if is_key || self.column + text.len() < WIDTH => self.word_or_chars(text),
             Style::Plain => self.flow_text(text, indent, false, true),
-            Style::Single => self.flow_text(text, indent, true, !is_key),
-            Style::Double => self.double_quoted(text, indent, !is_key),
-            Style::Literal => self.literal(text, indent),
+            Style::SingleQuoted => self.flow_text(text, indent, true, !is_key),
+            Style::DoubleQuoted => self.double_quoted(text, indent, !is_key),
+            Style::Literal | Style::Folded | Style::Flow => self.literal(text, indent),
         }
     }
 
@@ -313,27 +305,43 @@ pub(super) fn is_printable(c: char) -> bool {
     matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
 }
 
+/// The style in which go-yaml v3 prints a string as the value of a mapping.
+pub fn printed_style(text: &str) -> Style {
+    match text.contains('\n') {
+        true if fits_block(text) => Style::Literal,
+        true => Style::DoubleQuoted,
+        false => style(text, false),
+    }
+}
+
+/// Whether go-yaml v3 prints a text as a block when it is asked to. Version 2 does not when there is a tab.
+pub(super) fn fits_block(text: &str) -> bool {
+    let special = |c: char| c != '\t' && !is_printable(c);
+    let space_break = text.split(is_break).rev().skip(1).any(|line| line.ends_with(' '));
+    !text.ends_with(' ') && !space_break && !text.contains(special)
+}
+
 /// The style that go-yaml asks for, or the next one that can hold the text.
 fn style(text: &str, is_key: bool) -> Style {
     let facts = Facts::of(text);
     let wanted = if text.contains('\n') {
         if is_key || !facts.block {
-            Style::Double
+            Style::DoubleQuoted
         } else {
             Style::Literal
         }
     } else if is_string_1_1(text) {
         Style::Plain
     } else {
-        Style::Double
+        Style::DoubleQuoted
     };
     if is_key && facts.multiline {
-        return Style::Double;
+        return Style::DoubleQuoted;
     }
     match wanted {
         Style::Plain if facts.plain && !(is_key && text.is_empty()) => Style::Plain,
-        Style::Plain if facts.single => Style::Single,
-        Style::Plain => Style::Double,
+        Style::Plain if facts.single => Style::SingleQuoted,
+        Style::Plain => Style::DoubleQuoted,
         other => other,
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
 use super::ReadError;
-use super::emit::is_printable;
+use super::emit::fits_block;
 use super::number;
 use super::read::read_first;
 use super::resolve::{Resolved, Version, resolve, resolve_tag};
@@ -194,14 +194,14 @@ fn key_text(key: &Node, top: bool) -> Result<std::borrow::Cow<'_, str>, JsonErro
     let Some(text) = key.as_str() else {
         return Err(JsonError::at(key, "a mapping or sequence cannot be a key"));
     };
-    if top || key.style.is_quoted() {
+    if top || (key.style.is_quoted() && !key.tagged) {
         return Ok(text.into());
     }
     match key.tag {
-        // An empty plain key is printed as ''.
-        Tag::Str | Tag::Merge | Tag::Other(_) => Ok(text.into()),
+        Tag::Str | Tag::Merge => Ok(text.into()),
         Tag::None if resolve(text, Version::V3) == Resolved::Str => Ok(text.into()),
-        Tag::Null if text.is_empty() => Ok(text.into()),
+        // An empty plain key is printed as ''.
+        Tag::Null if text.is_empty() && !key.tagged => Ok(text.into()),
         _ => Err(JsonError::at(
             key,
             format!("key {text} is not a string: quote it"),
@@ -250,6 +250,8 @@ fn scalar(node: &Node, text: &str, in_flow: bool) -> Result<Value, JsonError> {
         Tag::Str => string(),
         // In flow style an empty plain value is printed as ''.
         Tag::Null | Tag::None if text.is_empty() && in_flow => string(),
+        // So is what holds a colon: only a time does, of all that is no string.
+        Tag::Timestamp | Tag::None if in_flow && text.contains(':') => string(),
         Tag::None if text.contains('\n') => string(),
         Tag::None => typed(node, text, resolve(text, Version::V3)),
         _ => by_tag(node, text),
@@ -266,9 +268,7 @@ fn refuse_tab(node: &Node, text: &str, in_flow: bool) -> Result<(), JsonError> {
         Style::Plain => text.contains('\n'),
         _ => false,
     };
-    let special = |c: char| c != '\t' && !is_printable(c);
-    let is_block = wants_block && !text.ends_with(' ') && !text.contains(" \n") && !text.contains(special);
-    if is_block {
+    if wants_block && fits_block(text) {
         return Err(JsonError::at(
             node,
             "found a tab character where an indentation space is expected",

@@ -13,9 +13,9 @@ mod order;
 mod read;
 mod resolve;
 
-pub use emit::{emit, emit_into};
+pub use emit::{emit, emit_into, printed_style};
 pub use json::JsonError;
 pub use number::{shortest_float, shortest_float_32};
 pub use order::natural_order;
-pub use read::{MAX_ALIASED, MAX_BYTES, MAX_DEPTH, ReadError, is_allowed, read, read_first};
+pub use read::{MAX_ALIASED, MAX_BYTES, MAX_DEPTH, ReadError, is_allowed, read, read_first, size};
 pub use resolve::{is_string_1_1, resolve_tag};

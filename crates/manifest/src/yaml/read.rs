@@ -211,13 +211,22 @@ impl<'t> Reader<'t> {
                 {
                     return Err(self.error(place, format!("found unknown escape {escape}")));
                 }
+                let is_quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
+                if is_quoted && span.start.line() != span.end.line() {
+                    self.refuse_at_key(span, place)?;
+                }
                 let text = if self.has_separators && source().contains(SEPARATORS) {
+                    self.refuse_at_key(span, place)?;
                     self.without_separators(text, style, place)?
                 } else {
                     text
                 };
                 let tag = tag.map(|tag| spelling(&tag));
-                let node = scalar(text.into_owned(), style, tag.as_deref(), place, span.is_empty());
+                let is_absent = style == ScalarStyle::Plain && span.is_empty();
+                if is_absent && anchor == 0 && tag.is_none() {
+                    self.refuse_at_key(span, place)?;
+                }
+                let node = scalar(text.into_owned(), style, tag.as_deref(), place, is_absent);
                 self.complete(node, anchor)
             }
             Event::SequenceStart(style, anchor, tag) => self.begin(
@@ -248,6 +257,19 @@ impl<'t> Reader<'t> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Refuses a node as a key, unless it stands after a `?`: without one go-yaml wants a key that is there and
+    /// on one line.
+    fn refuse_at_key(&self, span: Span, place: Place) -> Result<(), ReadError> {
+        let in_mapping =
+            |open: &Open| open.node.is_mapping() && (self.stack.len() - open.start).is_multiple_of(2);
+        let before = span.byte_range().and_then(|range| self.text.get(..range.start));
+        let has_mark = before.is_none_or(|before| before.trim_end().ends_with('?'));
+        if self.open.last().is_some_and(in_mapping) && !has_mark {
+            return Err(self.error(place, "did not find expected key".to_owned()));
+        }
+        Ok(())
     }
 
     /// A quoted text with line separators: blanks around a line break are not part of it. Elsewhere the next
@@ -380,7 +402,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn size(node: &Node) -> usize {
+/// The number of values in a tree: its collections and scalars, keys too.
+pub fn size(node: &Node) -> usize {
     1 + match &node.data {
         Data::Scalar(_) => 0,
         Data::Sequence(items) => items.iter().map(size).sum(),
@@ -401,7 +424,7 @@ fn scalar(text: String, style: ScalarStyle, tag: Option<&str>, place: Place, abs
         ScalarStyle::Folded => Style::Folded,
     };
     // The parser spells a value that is not there "~"; an alias-sized span would hold the character.
-    let text = if absent && style == Style::Plain && text == "~" {
+    let text = if absent && text == "~" {
         String::new()
     } else {
         text

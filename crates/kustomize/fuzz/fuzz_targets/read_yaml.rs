@@ -11,8 +11,8 @@ fuzz_target!(|text: &str| {
         let _ = document.to_json_1_1();
         if let Ok(value) = document.to_json() {
             let printed = yaml::emit(&value);
-            if printed.contains("<<:") {
-                // The reference prints such a key without quotes.
+            // The reference prints `<<` without quotes, and other line breaks than `\n` as they are.
+            if printed.contains("<<:") || printed.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
                 continue;
             }
             let again = yaml::read(&printed, "printed").expect("what is printed can be read");
