@@ -5,7 +5,9 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Api, Caller, Operation, Patch, Target, WriteOptions, Written, context, key, metadata};
+use super::{
+    Api, Caller, Operation, Patch, Target, Validation, WriteOptions, Written, context, key, metadata,
+};
 use crate::registry::Context;
 use crate::status::Status;
 use crate::store::Stored;
@@ -58,6 +60,7 @@ impl Api {
     ) -> Result<Written, Status> {
         let kind = &target.kind;
         check_type(target, &mut object)?;
+        let warnings = decode(target, &mut object, options.validation)?;
         (kind.hooks.default)(&mut object);
         let meta = metadata::of(&mut object)?;
         set_namespace(target, meta)?;
@@ -87,7 +90,7 @@ impl Api {
         Ok(Written {
             object,
             created: true,
-            warnings: Vec::new(),
+            warnings,
         })
     }
 
@@ -102,6 +105,7 @@ impl Api {
         let kind = &target.kind;
         let old = stored.value();
         check_type(target, &mut object)?;
+        let warnings = decode(target, &mut object, options.validation)?;
         (kind.hooks.default)(&mut object);
         let meta = metadata::of(&mut object)?;
         set_namespace(target, meta)?;
@@ -128,7 +132,7 @@ impl Api {
         Ok(Written {
             object,
             created: false,
-            warnings: Vec::new(),
+            warnings,
         })
     }
 
@@ -200,6 +204,29 @@ fn check_type(target: &Target, object: &mut Value) -> Result<(), Status> {
         }
     }
     Ok(())
+}
+
+/// Reads the object as its kind, and gives the warnings about fields that the kind does not have.
+fn decode(target: &Target, object: &mut Value, validation: Validation) -> Result<Vec<String>, Status> {
+    let kind = &target.kind;
+    let refused = |why: &str| {
+        let message = format!(
+            "{0} in version {1:?} cannot be handled as a {0}: {why}",
+            kind.kind, kind.version
+        );
+        Status::bad_request(message)
+    };
+    let unknown = (kind.hooks.decode)(object).map_err(|why| refused(&why))?;
+    let told: Vec<String> = unknown
+        .iter()
+        .map(|path| format!("unknown field {path:?}"))
+        .collect();
+    match validation {
+        Validation::Ignore => Ok(Vec::new()),
+        Validation::Warn => Ok(told),
+        Validation::Strict if told.is_empty() => Ok(told),
+        Validation::Strict => Err(refused(&format!("strict decoding error: {}", told.join(", ")))),
+    }
 }
 
 fn set_namespace(target: &Target, meta: &mut Map<String, Value>) -> Result<(), Status> {
