@@ -2,7 +2,12 @@
 //!
 //! The names are in [`table`]; [`hooks`] tells what a kind does at the points of a request.
 
+mod decode;
+mod defaults;
+pub(crate) mod fields;
+pub(crate) mod quantity;
 mod table;
+mod types;
 
 use crate::registry::{Hooks, Kind};
 
@@ -10,14 +15,16 @@ use crate::registry::{Hooks, Kind};
 pub(crate) fn builtin() -> Vec<Kind> {
     let mut kinds = table::kinds();
     for kind in &mut kinds {
-        kind.hooks = hooks(&kind.group, &kind.kind);
+        kind.hooks = hooks();
     }
     kinds
 }
 
 /// What a kind does at the points of a request.
-fn hooks(group: &str, kind: &str) -> Hooks {
-    match (group, kind) {
-        _ => Hooks::default(),
+fn hooks() -> Hooks {
+    Hooks {
+        decode: |object| decode::decode(object).map(|decoded| decoded.unknown),
+        default: defaults::default,
+        ..Hooks::default()
     }
 }
