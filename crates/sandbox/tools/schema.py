@@ -220,7 +220,7 @@ class Table:
             return ["e"]
         if go_type.startswith(("[]", "map[")) or type[0] in "[{":
             return ["z"]
-        if self.go.is_struct(path, go_type) and type not in ("t", "u", "y"):
+        if type in ("t", "u", "q", "x") or type != "y" and self.go.is_struct(path, go_type):
             return ["z"] if "omitzero" in options else ["e"]
         return ["z"]
 

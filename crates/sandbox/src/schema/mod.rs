@@ -28,6 +28,8 @@ pub(crate) struct Schema {
     pub kinds: HashMap<(String, String, String), usize>,
     /// The version of Kubernetes that the types are of, as `1.33.0`.
     pub version: String,
+    /// Whether a null is a value. To Go's structs, and so to the builtin types, it is none.
+    pub keeps_nulls: bool,
 }
 
 /// An object with known fields.
@@ -256,7 +258,18 @@ impl<'a> Node<'a> {
     }
 
     /// The default of a field, where a missing one counts as that.
-    pub(crate) fn default_of(self, field: &str) -> Option<&'a Value> {
-        self.declared(field)?.default.as_ref()
+    pub(crate) fn default_of(self, field: &str) -> Option<Value> {
+        let field = self.declared(field)?;
+        match (&field.default, field.zero, &field.of) {
+            (Some(default), ..) => Some(default.clone()),
+            (None, Zero::Always, Type::Scalar(Scalar::String)) => Some("".into()),
+            (None, Zero::Always, Type::Scalar(Scalar::Int32 | Scalar::Int64)) => Some(0.into()),
+            _ => None,
+        }
+    }
+
+    /// Whether a null is a value.
+    pub(crate) const fn keeps_nulls(self) -> bool {
+        self.schema.keeps_nulls
     }
 }
