@@ -204,7 +204,12 @@ impl Kind {
     pub(crate) fn default(&self, object: &mut Value) {
         match &self.structural {
             Some(custom) => custom.default(object),
-            None => (self.hooks.default)(object),
+            None => {
+                if self.resource() == crate::crd::RESOURCE {
+                    crate::crd::default_definition(object);
+                }
+                (self.hooks.default)(object);
+            }
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Writing<'a> {
     pub manager: &'a str,
     /// The time of the write.
     pub now: &'a str,
+    /// Whether the client replaces an object, and says which one.
+    pub must_tell_version: bool,
 }
 
 impl Api {
@@ -55,6 +57,7 @@ impl Api {
             context: &context(self, caller),
             manager: options.manager.as_deref().unwrap_or(&caller.manager),
             now: &self.clock.stamp(),
+            must_tell_version: matches!(operation, Operation::Update(_)) && target.subresource != "scale",
         };
         if target.subresource == "scale" {
             return writing.scale(operation);
@@ -236,7 +239,7 @@ impl Writing<'_> {
         let (target, kind) = (self.target, &self.target.kind);
         let old = stored.value();
         let meta = metadata::of(&mut object)?;
-        check_version(target, meta, stored)?;
+        self.check_version(meta, stored)?;
         check_uid(target, meta, &old)?;
         keep_metadata(meta, &old);
         let errors = if target.subresource == "status" {
@@ -266,6 +269,27 @@ impl Writing<'_> {
             created: false,
             warnings,
         })
+    }
+
+    /// Whether the object is still the one that the client has read. Custom kinds insist on being asked.
+    fn check_version(&self, meta: &mut Map<String, Value>, stored: &Stored) -> Result<(), Status> {
+        let (kind, name) = (&self.target.kind, &self.target.name);
+        let now = stored.revision.to_string();
+        let asked = meta
+            .get("resourceVersion")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !asked.is_empty() && asked != now {
+            return Err(Status::modified(&kind.resource(), name));
+        }
+        let insists = kind.structural.is_some() || kind.resource() == crd::RESOURCE;
+        if asked.is_empty() && insists && self.must_tell_version {
+            let detail = "must be specified for an update";
+            let error = FieldError::invalid("metadata.resourceVersion", 0, detail);
+            return Err(Status::invalid(&kind.group, &kind.plural, name, &[error]));
+        }
+        meta.insert("resourceVersion".into(), now.into());
+        Ok(())
     }
 
     fn put(&self, name: &str, read: Option<u64>, mut object: Value) -> Result<Value, Status> {
@@ -431,19 +455,6 @@ fn set_namespace(target: &Target, meta: &mut Map<String, Value>) -> Result<(), S
             "the namespace of the provided object does not match the namespace sent on the request",
         )),
     }
-}
-
-fn check_version(target: &Target, meta: &mut Map<String, Value>, stored: &Stored) -> Result<(), Status> {
-    let now = stored.revision.to_string();
-    let asked = meta
-        .get("resourceVersion")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    if !asked.is_empty() && asked != now {
-        return Err(Status::modified(&target.kind.resource(), &target.name));
-    }
-    meta.insert("resourceVersion".into(), now.into());
-    Ok(())
 }
 
 fn check_uid(target: &Target, meta: &Map<String, Value>, old: &Value) -> Result<(), Status> {

@@ -122,21 +122,31 @@ fn has_status(kind: &Kind) -> bool {
     kind.structural.as_ref().is_some_and(|custom| custom.has_status)
 }
 
-/// Completes a definition: its names, and the status that says that it is served.
-pub(crate) fn complete(definition: &mut Value, now: &str) {
-    let Some(spec) = definition.get_mut("spec").filter(|spec| spec.is_object()) else {
+/// Fills what the author of a definition has left out.
+pub(crate) fn default_definition(definition: &mut Value) {
+    let Some(spec) = definition
+        .get_mut("spec")
+        .filter(|spec| spec["names"].is_object())
+    else {
         return;
     };
     let kind = spec["names"]["kind"].as_str().unwrap_or_default().to_owned();
-    if spec["names"].get("singular").is_none() {
-        spec["names"]["singular"] = kind.to_lowercase().into();
-    }
-    if spec["names"].get("listKind").is_none() {
-        spec["names"]["listKind"] = format!("{kind}List").into();
+    for (name, value) in [
+        ("singular", kind.to_lowercase()),
+        ("listKind", format!("{kind}List")),
+    ] {
+        if spec["names"].get(name).is_none() {
+            spec["names"][name] = value.into();
+        }
     }
     if spec.get("conversion").is_none() {
         spec["conversion"] = json!({ "strategy": "None" });
     }
+}
+
+/// Gives a definition the status that says that it is served.
+pub(crate) fn complete(definition: &mut Value, now: &str) {
+    let spec = &definition["spec"];
     let names = spec["names"].clone();
     let stored: Vec<Value> = versions(spec)
         .filter(|version| version["storage"] == true)
@@ -241,6 +251,9 @@ fn selectable(version: &Value) -> Vec<String> {
 
 fn subresources(written: &Value) -> Vec<Subresource> {
     let mut found = Vec::new();
+    if written.get("status").is_some_and(|status| !status.is_null()) {
+        found.push(Subresource::Status);
+    }
     if let Some(scale) = written.get("scale").and_then(Value::as_object) {
         let pointer = |field: &str| pointer(scale, field);
         found.push(Subresource::Scale(ScalePaths {
@@ -248,9 +261,6 @@ fn subresources(written: &Value) -> Vec<Subresource> {
             status: pointer("statusReplicasPath").unwrap_or_default(),
             selector: pointer("labelSelectorPath"),
         }));
-    }
-    if written.get("status").is_some_and(|status| !status.is_null()) {
-        found.push(Subresource::Status);
     }
     found
 }

@@ -9,6 +9,8 @@ use crate::status::{FieldError, FieldErrorKind};
 pub(super) fn validate(schema: &Value, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     visit(schema, object, "", &mut errors);
+    // Lists with the same item twice are told last.
+    errors.sort_by_key(|error| error.kind == FieldErrorKind::Duplicate);
     errors
 }
 
@@ -100,24 +102,6 @@ fn limit(schema: &Value, name: &str) -> Option<usize> {
 
 fn string(schema: &Value, text: &str, path: &str, errors: &mut Vec<FieldError>) {
     let length = text.chars().count();
-    let mut wrong = |detail: String| {
-        errors.push(FieldError::invalid(
-            path,
-            text,
-            format!("{path} in body {detail}"),
-        ))
-    };
-    if let Some(least) = limit(schema, "minLength").filter(|least| length < *least) {
-        wrong(format!("should be at least {least} chars long"));
-    }
-    if let Some(pattern) = schema["pattern"].as_str()
-        && Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
-    {
-        wrong(format!("should match '{pattern}'"));
-    }
-    if schema["format"] == "date-time" && text.parse::<jiff::Timestamp>().is_err() {
-        wrong(format!("must be of type date-time: {text:?}"));
-    }
     if let Some(most) = limit(schema, "maxLength").filter(|most| length > *most) {
         let detail = format!("may not be more than {most} bytes");
         errors.push(FieldError::new(
@@ -126,7 +110,20 @@ fn string(schema: &Value, text: &str, path: &str, errors: &mut Vec<FieldError>) 
             Value::Null,
             detail,
         ));
+        return;
     }
+    let pattern = schema["pattern"].as_str().unwrap_or_default();
+    let is_time = || text.parse::<jiff::Timestamp>().is_ok();
+    let wrong = if let Some(least) = limit(schema, "minLength").filter(|least| length < *least) {
+        format!("should be at least {least} chars long")
+    } else if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) {
+        format!("should match '{pattern}'")
+    } else if schema["format"] == "date-time" && !is_time() {
+        format!("must be of type date-time: {text:?}")
+    } else {
+        return;
+    };
+    errors.push(FieldError::invalid(path, text, format!("{path} in body {wrong}")));
 }
 
 fn number(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
@@ -236,7 +233,9 @@ fn object(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError
             errors.push(FieldError::required(below(name), ""));
         }
     }
-    for (name, inner) in map {
+    let mut fields: Vec<(&String, &Value)> = map.iter().collect();
+    fields.sort_by_key(|(name, _)| name.as_str());
+    for (name, inner) in fields {
         // The metadata is the same for every kind, and is looked at elsewhere.
         if path.is_empty() && name == "metadata" {
             continue;

@@ -147,6 +147,18 @@ fn group_of(group: &str, versions: &[(String, Vec<Arc<Kind>>)]) -> Value {
 
 fn verbs(kind: &Kind) -> Vec<&'static str> {
     match kind.verbs {
+        Verbs::All if kind.structural.is_some() => {
+            vec![
+                "delete",
+                "deletecollection",
+                "get",
+                "list",
+                "patch",
+                "create",
+                "update",
+                "watch",
+            ]
+        }
         Verbs::All => vec![
             "create",
             "delete",

@@ -170,6 +170,9 @@ pub(super) fn list(api: &Api, target: &Target, call: &Call) -> Result<Response<B
     let page = page(api, target, &call.query, &choice)?;
     let kind = &target.kind;
     let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
+    if kind.structural.is_some() {
+        metadata["continue"] = "".into();
+    }
     if let Some(token) = &page.token {
         metadata["continue"] = token.clone().into();
         if let Some(remaining) = page.remaining {
