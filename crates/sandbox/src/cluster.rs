@@ -8,6 +8,7 @@ use crate::api::{Api, Caller};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::kinds;
+use crate::pods::{Always, Host, Runtime};
 use crate::registry::Registry;
 
 /// The namespaces that every cluster has.
@@ -22,6 +23,8 @@ pub struct Options {
     pub clock: Clock,
     /// Whether rollouts, jobs, endpoints and garbage collection happen.
     pub controllers: bool,
+    /// What images do.
+    pub runtime: Arc<dyn Runtime>,
 }
 
 /// A Kubernetes API in this process. Clones share it.
@@ -38,6 +41,7 @@ impl Default for Options {
             name: "sandbox".to_owned(),
             clock: Clock::system(),
             controllers: true,
+            runtime: Arc::new(Always),
         }
     }
 }
@@ -47,7 +51,11 @@ impl Default for Options {
 impl Cluster {
     /// Makes a cluster with the namespaces that every cluster has. Nothing listens, and no controller runs.
     pub fn new(options: Options) -> Self {
-        let api = Arc::new(Api::new(Registry::new(kinds::builtin()), options.clock));
+        let api = Arc::new(Api::new(
+            Registry::new(kinds::builtin()),
+            options.clock,
+            Arc::new(Host::new(options.runtime)),
+        ));
         let cluster = Self { api };
         let client = cluster.client("kube-apiserver");
         for name in NAMESPACES {

@@ -2,10 +2,13 @@
 //!
 //! The names are in [`table`]; [`hooks`] tells what a kind does at the points of a request.
 
+mod allocate;
 mod decode;
 mod defaults;
 pub(crate) mod fields;
+mod quality;
 pub(crate) mod quantity;
+mod strategy;
 mod table;
 mod types;
 
@@ -25,6 +28,9 @@ fn hooks() -> Hooks {
     Hooks {
         decode: |object| decode::decode(object).map(|decoded| decoded.unknown),
         default: defaults::default,
+        prepare_for_create: strategy::prepare_for_create,
+        prepare_for_update: strategy::prepare_for_update,
+        log: crate::pods::read_log,
         ..Hooks::default()
     }
 }
