@@ -190,7 +190,7 @@ impl Client {
         options: &DeleteOptions,
     ) -> Result<(), Status> {
         let target = self.target(resource, namespace, name, "")?;
-        self.api.delete(&target, options, &self.caller).map(drop)
+        self.api.delete(&target, options).map(drop)
     }
 
     /// Follows the changes of some resources from now on.

@@ -14,23 +14,36 @@
 //! ```
 
 mod api;
+mod apply;
+mod certificate;
 mod client;
 mod clock;
 mod cluster;
 mod controllers;
 mod crd;
+mod fault;
+mod http;
 mod kinds;
+mod kubeconfig;
+mod patch;
 mod pods;
 mod registry;
+mod schema;
 mod selector;
+mod server;
 mod status;
 mod store;
 
 pub use api::{DeleteOptions, Patch, Propagation};
+pub use certificate::CertificateError;
 pub use client::{Client, Event, EventKind, Subscription};
 pub use clock::{Clock, stamp};
-pub use cluster::{Cluster, Options};
+pub use cluster::{Cluster, Handle, Options};
+pub use fault::{Fault, FaultHandle, FaultKind};
+pub use http::{Body, Service};
+pub use kubeconfig::{Access, kubeconfig};
 pub use pods::{Always, Answer, Behaviour, Exit, Host, Logs, NODE, Runtime};
 pub use registry::{Column, Context, Hooks, Kind, LogQuery, Registry, ScalePaths, Subresource, Verbs};
 pub use selector::Selector;
+pub use server::StartError;
 pub use status::{FieldError, FieldErrorKind, Status};

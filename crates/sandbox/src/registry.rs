@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::crd::Structural;
+use crate::schema::{Node, Schema, Type};
 use crate::status::{FieldError, Status, qualified};
 
 /// One served kind.
@@ -50,6 +51,8 @@ pub struct Kind {
     pub hooks: Hooks,
     /// The schema of a custom kind.
     pub structural: Option<Arc<Structural>>,
+    /// The type of a builtin kind.
+    pub(crate) of: Option<Type>,
 }
 
 /// What may be asked of a kind.
@@ -185,7 +188,94 @@ impl Kind {
             selectable: Vec::new(),
             hooks: Hooks::default(),
             structural: None,
+            of: Schema::builtin().type_of(group, version, kind),
         }
+    }
+
+    /// The type of its objects; none if nothing is known about them.
+    pub(crate) fn node(&self) -> Option<Node<'_>> {
+        match &self.structural {
+            Some(custom) => Some(custom.node()),
+            None => self.of.as_ref().map(|of| Schema::builtin().node(of)),
+        }
+    }
+
+    /// Fills what the user has left out.
+    pub(crate) fn default(&self, object: &mut Value) {
+        match &self.structural {
+            Some(custom) => custom.default(object),
+            None => (self.hooks.default)(object),
+        }
+    }
+
+    /// The columns of the table.
+    pub(crate) fn columns(&self) -> Vec<Column> {
+        match &self.structural {
+            Some(custom) => custom.columns(),
+            None => (self.hooks.columns)(),
+        }
+    }
+
+    /// The cells of an object's row.
+    pub(crate) fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        match &self.structural {
+            Some(custom) => custom.row(object, now),
+            None => (self.hooks.row)(object, now),
+        }
+    }
+
+    /// Resets what a user may not set, and allocates.
+    pub(crate) fn prepare_for_create(&self, object: &mut Value, context: &Context) -> Result<(), Status> {
+        if self.structural.is_some() {
+            crate::crd::prepare_for_create(self, object);
+        }
+        (self.hooks.prepare_for_create)(object, context)
+    }
+
+    /// The same for an update.
+    pub(crate) fn prepare_for_update(
+        &self,
+        object: &mut Value,
+        old: &Value,
+        context: &Context,
+    ) -> Result<(), Status> {
+        if self.structural.is_some() {
+            crate::crd::prepare_for_update(self, object, old);
+        }
+        (self.hooks.prepare_for_update)(object, old, context)
+    }
+
+    /// What is wrong with a new object.
+    pub(crate) fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+        let mut errors = self
+            .structural
+            .as_ref()
+            .map(|custom| custom.validate(object))
+            .unwrap_or_default();
+        errors.extend((self.hooks.validate_create)(object));
+        errors
+    }
+
+    /// What is wrong with a changed object.
+    pub(crate) fn validate_update(&self, object: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = self
+            .structural
+            .as_ref()
+            .map(|custom| custom.validate(object))
+            .unwrap_or_default();
+        errors.extend((self.hooks.validate_update)(object, old));
+        errors
+    }
+
+    /// What is wrong with a changed status.
+    pub(crate) fn validate_status(&self, object: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = self
+            .structural
+            .as_ref()
+            .map(|custom| custom.validate(object))
+            .unwrap_or_default();
+        errors.extend((self.hooks.validate_status)(object, old));
+        errors
     }
 
     /// `apps/v1`, or `v1` for the core group.

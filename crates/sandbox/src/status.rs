@@ -16,6 +16,8 @@ pub struct Status {
     pub message: String,
     /// The `details` of the object: name, group, kind, causes, `retryAfterSeconds`.
     pub details: Option<Box<Value>>,
+    /// The `metadata.continue` with which an interrupted list goes on.
+    pub continues: Option<String>,
 }
 
 /// What is wrong with one field.
@@ -64,6 +66,7 @@ impl Status {
             reason,
             message: message.into(),
             details: None,
+            continues: None,
         }
     }
 
@@ -164,6 +167,7 @@ impl Status {
             reason: "Invalid",
             message: format!("{subject} {name:?} is invalid: {why}"),
             details: Some(Box::new(Value::Object(details))),
+            continues: None,
         }
     }
 
@@ -191,6 +195,9 @@ impl Status {
         let mut object = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
         });
+        if let Some(token) = &self.continues {
+            object["metadata"]["continue"] = token.clone().into();
+        }
         if !self.reason.is_empty() {
             object["reason"] = self.reason.into();
         }
@@ -217,6 +224,7 @@ impl Status {
             reason,
             message,
             details: Some(Box::new(Value::Object(details))),
+            continues: None,
         }
     }
 }

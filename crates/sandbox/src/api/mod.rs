@@ -4,7 +4,10 @@
 //! nothing has changed meanwhile, else it begins anew. All writes are one after the other, so hooks may allocate.
 
 mod delete;
+mod evict;
+mod fields;
 mod metadata;
+mod scale;
 mod write;
 
 use std::sync::{Arc, Mutex};
@@ -17,6 +20,8 @@ use crate::pods::Host;
 use crate::registry::{Context, Kind, Registry};
 use crate::status::Status;
 use crate::store::{Store, Stored};
+
+pub(crate) use scale::scale_of;
 
 /// The state of a cluster's API.
 #[derive(Debug)]
@@ -183,8 +188,13 @@ impl Api {
     }
 }
 
+/// A text that nobody can guess.
+pub(crate) fn random_id() -> String {
+    metadata::uid()
+}
+
 /// What hooks may know.
-fn context(api: &Arc<Api>, caller: &Caller) -> Context {
+pub(crate) fn context(api: &Arc<Api>, caller: &Caller) -> Context {
     Context {
         client: Client::new(Arc::clone(api), Arc::new(caller.clone())),
         clock: api.clock.clone(),

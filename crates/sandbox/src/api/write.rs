@@ -5,11 +5,12 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{
-    Api, Caller, Operation, Patch, Target, Validation, WriteOptions, Written, context, key, metadata,
-};
+use super::fields::{self, Sent};
+use super::{Api, Caller, Operation, Patch, Target, WriteOptions, Written, context, key, metadata};
+use crate::apply::{self, Managers, Scope};
+use crate::patch;
 use crate::registry::Context;
-use crate::status::Status;
+use crate::status::{FieldError, Status};
 use crate::store::Stored;
 
 /// Fields of the metadata that only the API writes.
@@ -21,6 +22,18 @@ const OWN_METADATA: [&str; 6] = [
     "generation",
     "selfLink",
 ];
+
+/// One write on its way.
+pub(super) struct Writing<'a> {
+    pub api: &'a Arc<Api>,
+    pub target: &'a Target,
+    pub options: &'a WriteOptions,
+    pub context: &'a Context,
+    /// The manager's name.
+    pub manager: &'a str,
+    /// The time of the write.
+    pub now: &'a str,
+}
 
 impl Api {
     /// Writes an object.
@@ -35,58 +48,110 @@ impl Api {
         caller: &Caller,
     ) -> Result<Written, Status> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let context = context(self, caller);
+        let writing = Writing {
+            api: self,
+            target,
+            options,
+            context: &context(self, caller),
+            manager: options.manager.as_deref().unwrap_or(&caller.manager),
+            now: &self.clock.stamp(),
+        };
+        if target.subresource == "scale" {
+            return writing.scale(operation);
+        }
+        writing.run(operation)
+    }
+}
+
+// === impl Writing ===
+
+impl Writing<'_> {
+    fn run(&self, operation: Operation) -> Result<Written, Status> {
         match operation {
-            Operation::Create(object) => self.create(target, object, options, &context),
+            Operation::Create(object) => self.create(object, &Sent::Object),
             Operation::Update(object) => {
-                let old = self.read(&target.kind, &target.namespace, &target.name)?;
-                self.replace(target, &old, object, options, &context)
+                let old = self.read_for_update(&object)?;
+                self.replace(&old, object, &Sent::Object)
             }
+            Operation::Patch(Patch::Apply {
+                object,
+                manager,
+                force,
+            }) => self.apply(&object, &manager, force),
             Operation::Patch(patch) => {
-                let old = self.read(&target.kind, &target.namespace, &target.name)?;
-                let mut object = old.value();
-                apply_patch(&mut object, patch)?;
-                self.replace(target, &old, object, options, &context)
+                let old = self
+                    .api
+                    .read(&self.target.kind, &self.target.namespace, &self.target.name)?;
+                let sent = Sent::Patch(go_text(patch_value(&patch)));
+                let object = patch::patch(&old.value(), patch, self.builtin_node())?;
+                self.check_name(&object)?;
+                self.replace(&old, object, &sent)
             }
         }
     }
 
-    fn create(
-        self: &Arc<Self>,
-        target: &Target,
-        mut object: Value,
-        options: &WriteOptions,
-        context: &Context,
-    ) -> Result<Written, Status> {
-        let kind = &target.kind;
-        check_type(target, &mut object)?;
-        let warnings = decode(target, &mut object, options.validation)?;
-        (kind.hooks.default)(&mut object);
-        let meta = metadata::of(&mut object)?;
-        set_namespace(target, meta)?;
-        for field in OWN_METADATA {
-            meta.remove(field);
+    /// Strategic merges are for builtin types alone.
+    fn builtin_node(&self) -> Option<crate::schema::Node<'_>> {
+        self.target
+            .kind
+            .node()
+            .filter(|_| self.target.kind.structural.is_none())
+    }
+
+    fn read_for_update(&self, object: &Value) -> Result<Arc<Stored>, Status> {
+        self.check_name(object)?;
+        self.api
+            .read(&self.target.kind, &self.target.namespace, &self.target.name)
+    }
+
+    fn check_name(&self, object: &Value) -> Result<(), Status> {
+        let (found, wanted) = (name_of(object), &self.target.name);
+        if found.is_empty() {
+            return Err(Status::bad_request("name must be provided"));
         }
-        if meta
-            .remove("resourceVersion")
-            .is_some_and(|version| version.as_str().is_some_and(|v| !v.is_empty()))
-        {
+        if found != *wanted {
+            let why =
+                format!("the name of the object ({found}) does not match the name on the URL ({wanted})");
+            return Err(Status::bad_request(why));
+        }
+        Ok(())
+    }
+
+    fn create(&self, mut object: Value, sent: &Sent) -> Result<Written, Status> {
+        let kind = &self.target.kind;
+        check_type(self.target, &mut object)?;
+        let warnings = fields::check(kind, &mut object, self.options.validation, sent)?;
+        set_namespace(self.target, metadata::of(&mut object)?)?;
+        kind.default(&mut object);
+        fields::track(self.target, None, &mut object, self.manager, self.now);
+        self.finish_create(object, warnings)
+    }
+
+    /// The part of a create that an apply has too.
+    fn finish_create(&self, mut object: Value, warnings: Vec<String>) -> Result<Written, Status> {
+        let kind = &self.target.kind;
+        let meta = metadata::of(&mut object)?;
+        for field in OWN_METADATA {
+            meta.shift_remove(field);
+        }
+        let version = meta.shift_remove("resourceVersion");
+        if version.is_some_and(|version| version.as_str().is_some_and(|text| !text.is_empty())) {
             return Err(Status::bad_request(
                 "resourceVersion should not be set on objects to be created",
             ));
         }
         metadata::generate_name(meta);
         meta.insert("uid".into(), metadata::uid().into());
-        meta.insert("creationTimestamp".into(), self.clock.stamp().into());
-        self.check_namespace(target)?;
-        (kind.hooks.prepare_for_create)(&mut object, context)?;
+        meta.insert("creationTimestamp".into(), self.now.into());
+        self.check_namespace()?;
+        kind.prepare_for_create(&mut object, self.context)?;
         let name = name_of(&object);
         let mut errors = metadata::validate(kind, metadata::of(&mut object)?);
-        errors.extend((kind.hooks.validate_create)(&object));
+        errors.extend(kind.validate_create(&object));
         if !errors.is_empty() {
             return Err(Status::invalid(&kind.group, &kind.kind, &name, &errors));
         }
-        let object = self.put(target, &name, None, object, options)?;
+        let object = self.put(&name, None, object)?;
         Ok(Written {
             object,
             created: true,
@@ -94,40 +159,108 @@ impl Api {
         })
     }
 
-    fn replace(
-        self: &Arc<Self>,
-        target: &Target,
+    fn apply(&self, applied: &Value, manager: &str, force: bool) -> Result<Written, Status> {
+        let target = self.target;
+        let kind = &target.kind;
+        if manager.is_empty() {
+            let error = FieldError::required("fieldManager", "is required for apply patch");
+            return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
+        }
+        let mut applied = applied.clone();
+        check_applied_type(target, &mut applied)?;
+        let version = metadata::of(&mut applied)?.get("resourceVersion").cloned();
+        let meta = metadata::of(&mut applied)?;
+        set_namespace(target, meta)?;
+        if !meta.contains_key("name") {
+            meta.insert("name".into(), target.name.clone().into());
+        }
+        self.check_name(&applied)?;
+        let found = self
+            .api
+            .store
+            .get(&kind.resource(), &key(kind, &target.namespace, &target.name));
+        let live = found.as_ref().map(|stored| stored.value());
+        if live.is_none() && !target.subresource.is_empty() {
+            return Err(Status::not_found(&kind.resource(), &target.name));
+        }
+        let node = kind.node().ok_or_else(patch::unsupported)?;
+        let warnings = self.drop_unknown(&mut applied)?;
+        let (api_version, reset) = (kind.api_version(), fields::reset_fields(target));
+        let scope = Scope {
+            node,
+            version: &api_version,
+            subresource: &target.subresource,
+            reset: &reset,
+            now: self.now,
+        };
+        let managers = live.as_ref().map(Managers::of).unwrap_or_default();
+        let (mut object, managers) = apply::apply(&scope, live.as_ref(), managers, &applied, manager, force)?;
+        fields::check(kind, &mut object, super::Validation::Ignore, &Sent::Object)?;
+        kind.default(&mut object);
+        managers.write(&mut object);
+        match found {
+            None if version.is_some() => Err(Status::not_found(&kind.resource(), &target.name)),
+            None => self.finish_create(object, warnings),
+            Some(stored) => {
+                if let (Some(version), Ok(meta)) = (version, metadata::of(&mut object)) {
+                    meta.insert("resourceVersion".into(), version);
+                }
+                self.finish_replace(&stored, object, warnings)
+            }
+        }
+    }
+
+    /// A manager that wants fields which no type has: it is told, or they are dropped.
+    fn drop_unknown(&self, applied: &mut Value) -> Result<Vec<String>, Status> {
+        let _ = applied;
+        Ok(Vec::new())
+    }
+
+    fn replace(&self, stored: &Stored, mut object: Value, sent: &Sent) -> Result<Written, Status> {
+        let kind = &self.target.kind;
+        let old = stored.value();
+        check_type(self.target, &mut object)?;
+        let warnings = fields::check(kind, &mut object, self.options.validation, sent)?;
+        set_namespace(self.target, metadata::of(&mut object)?)?;
+        kind.default(&mut object);
+        fields::track(self.target, Some(&old), &mut object, self.manager, self.now);
+        self.finish_replace(stored, object, warnings)
+    }
+
+    /// The part of an update that an apply has too.
+    pub(super) fn finish_replace(
+        &self,
         stored: &Stored,
         mut object: Value,
-        options: &WriteOptions,
-        context: &Context,
+        warnings: Vec<String>,
     ) -> Result<Written, Status> {
-        let kind = &target.kind;
+        let (target, kind) = (self.target, &self.target.kind);
         let old = stored.value();
-        check_type(target, &mut object)?;
-        let warnings = decode(target, &mut object, options.validation)?;
-        (kind.hooks.default)(&mut object);
         let meta = metadata::of(&mut object)?;
-        set_namespace(target, meta)?;
         check_version(target, meta, stored)?;
+        check_uid(target, meta, &old)?;
         keep_metadata(meta, &old);
         let errors = if target.subresource == "status" {
             keep_all_but_status(&mut object, &old);
             (kind.hooks.prepare_for_status)(&mut object, &old);
-            (kind.hooks.validate_status)(&object, &old)
+            kind.validate_status(&object, &old)
         } else {
-            (kind.hooks.prepare_for_update)(&mut object, &old, context)?;
+            kind.prepare_for_update(&mut object, &old, self.context)?;
             let mut errors = metadata::validate(kind, metadata::of(&mut object)?);
-            errors.extend((kind.hooks.validate_update)(&object, &old));
+            errors.extend(new_finalizers(&object, &old));
+            errors.extend(kind.validate_update(&object, &old));
             errors
         };
         if !errors.is_empty() {
             return Err(Status::invalid(&kind.group, &kind.kind, &target.name, &errors));
         }
-        let object = if object == old {
+        let object = if is_same_but_for_times(&object, &old) {
             old
+        } else if is_released(&object) && !self.options.dry_run {
+            self.api.remove(target, stored, &mut object)?;
+            object
         } else {
-            self.put(target, &target.name, Some(stored.revision), object, options)?
+            self.put(&target.name, Some(stored.revision), object)?
         };
         Ok(Written {
             object,
@@ -136,44 +269,49 @@ impl Api {
         })
     }
 
-    fn put(
-        &self,
-        target: &Target,
-        name: &str,
-        read: Option<u64>,
-        mut object: Value,
-        options: &WriteOptions,
-    ) -> Result<Value, Status> {
-        let (resource, key) = (target.kind.resource(), key(&target.kind, &target.namespace, name));
-        if options.dry_run {
-            if read.is_none() && self.store.get(&resource, &key).is_some() {
-                return Err(Status::already_exists(&resource, name));
+    fn put(&self, name: &str, read: Option<u64>, mut object: Value) -> Result<Value, Status> {
+        let kind = &self.target.kind;
+        let (resource, key) = (kind.resource(), key(kind, &self.target.namespace, name));
+        let taken = || Status::already_exists(&resource, name);
+        if self.options.dry_run {
+            if read.is_none() && self.api.store.get(&resource, &key).is_some() {
+                return Err(taken());
             }
             return Ok(object);
         }
         let stored = self
+            .api
             .store
             .put(&resource, &key, read, |revision| serialise(&mut object, revision));
         match stored {
             Ok(_) => Ok(object),
-            Err(_) if read.is_none() => Err(Status::already_exists(&resource, name)),
+            Err(_) if read.is_none() => Err(taken()),
             Err(_) => Err(Status::modified(&resource, name)),
         }
     }
 
-    fn check_namespace(&self, target: &Target) -> Result<(), Status> {
+    fn check_namespace(&self) -> Result<(), Status> {
+        let target = self.target;
         if !target.kind.namespaced {
             return Ok(());
         }
         let name = &target.namespace;
-        let found = self.store.get("namespaces", name);
+        let found = self.api.store.get("namespaces", name);
         let namespace = found
             .ok_or_else(|| Status::not_found("namespaces", name))?
             .value();
         if namespace["metadata"].get("deletionTimestamp").is_some() {
             let why =
                 format!("unable to create new content in namespace {name} because it is being terminated");
-            return Err(Status::forbidden(&target.kind.resource(), &target.name, &why));
+            let mut status = Status::forbidden(&target.kind.resource(), &target.name, &why);
+            if let Some(details) = &mut status.details {
+                details["causes"] = serde_json::json!([{
+                    "reason": "NamespaceTerminating",
+                    "message": format!("namespace {name} is being terminated"),
+                    "field": "metadata.namespace",
+                }]);
+            }
+            return Err(status);
         }
         Ok(())
     }
@@ -182,6 +320,15 @@ impl Api {
 /// Writes a revision into an object and gives its bytes.
 pub(super) fn serialise(object: &mut Value, revision: u64) -> Bytes {
     object["metadata"]["resourceVersion"] = revision.to_string().into();
+    // The kind comes first in the bytes: the items of a list are the same bytes without it.
+    if let Value::Object(map) = object {
+        let mut ordered = Map::with_capacity(map.len());
+        for field in ["apiVersion", "kind"] {
+            ordered.extend(map.remove_entry(field));
+        }
+        ordered.extend(std::mem::take(map));
+        *map = ordered;
+    }
     Bytes::from(object.to_string())
 }
 
@@ -190,48 +337,67 @@ pub(super) fn name_of(object: &Value) -> String {
 }
 
 /// Writes the kind where it is missing, and refuses another one.
-fn check_type(target: &Target, object: &mut Value) -> Result<(), Status> {
+pub(super) fn check_type(target: &Target, object: &mut Value) -> Result<(), Status> {
     let kind = &target.kind;
-    for (field, wanted) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())] {
-        match object.get(field).and_then(Value::as_str).unwrap_or_default() {
-            "" => object[field] = wanted.into(),
-            found if found == wanted => {}
-            found => {
-                let message =
-                    format!("the {field} in the data ({found}) does not match the expected one ({wanted})");
-                return Err(Status::bad_request(message));
-            }
-        }
+    if !object.is_object() {
+        return Err(Status::bad_request("the body of the request is no JSON object"));
     }
+    let (wanted_kind, wanted_version) = (kind.kind.clone(), kind.api_version());
+    let found = |field: &str| {
+        object
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let (found_kind, found_version) = (found("kind"), found("apiVersion"));
+    let differs = |found: &str, wanted: &str| !found.is_empty() && found != wanted;
+    if differs(&found_kind, &wanted_kind) || differs(&found_version, &wanted_version) {
+        let (group, version) = found_version.split_once('/').unwrap_or(("", &found_version));
+        let (wanted_group, version_wanted) = (&kind.group, &kind.version);
+        let message = if found_kind == wanted_kind {
+            format!(
+                "the API version in the data ({found_version}) does not match the expected API version ({wanted_version})"
+            )
+        } else {
+            format!(
+                "{found_kind} in version {version:?} cannot be handled as a {wanted_kind}: converting \
+                 ({group}.{found_kind}) to ({wanted_group}.{wanted_kind}): unknown conversion ({version_wanted})"
+            )
+        };
+        return Err(Status::bad_request(message));
+    }
+    object["apiVersion"] = wanted_version.into();
+    object["kind"] = wanted_kind.into();
     Ok(())
 }
 
-/// Reads the object as its kind, and gives the warnings about fields that the kind does not have.
-fn decode(target: &Target, object: &mut Value, validation: Validation) -> Result<Vec<String>, Status> {
-    let kind = &target.kind;
-    let refused = |why: &str| {
-        let message = format!(
-            "{0} in version {1:?} cannot be handled as a {0}: {why}",
-            kind.kind, kind.version
-        );
-        Status::bad_request(message)
+/// An apply has to tell the kind.
+fn check_applied_type(target: &Target, object: &mut Value) -> Result<(), Status> {
+    let text = |field: &str| {
+        object
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
-    let unknown = (kind.hooks.decode)(object).map_err(|why| refused(&why))?;
-    let told: Vec<String> = unknown
-        .iter()
-        .map(|path| format!("unknown field {path:?}"))
-        .collect();
-    match validation {
-        Validation::Ignore => Ok(Vec::new()),
-        Validation::Warn => Ok(told),
-        Validation::Strict if told.is_empty() => Ok(told),
-        Validation::Strict => Err(refused(&format!("strict decoding error: {}", told.join(", ")))),
+    let (kind, version, wanted) = (text("kind"), text("apiVersion"), target.kind.api_version());
+    if kind.is_empty() {
+        return Err(Status::bad_request(format!(
+            "error decoding YAML: Object 'Kind' is missing in '{object}'"
+        )));
     }
+    if version != wanted {
+        return Err(Status::bad_request(format!(
+            "Incorrect version specified in apply patch. Specified patch version: {version}, expected: {wanted}"
+        )));
+    }
+    check_type(target, object)
 }
 
 fn set_namespace(target: &Target, meta: &mut Map<String, Value>) -> Result<(), Status> {
     if !target.kind.namespaced {
-        meta.remove("namespace");
+        meta.shift_remove("namespace");
         return Ok(());
     }
     match meta.get("namespace").and_then(Value::as_str).unwrap_or_default() {
@@ -259,11 +425,21 @@ fn check_version(target: &Target, meta: &mut Map<String, Value>, stored: &Stored
     Ok(())
 }
 
+fn check_uid(target: &Target, meta: &Map<String, Value>, old: &Value) -> Result<(), Status> {
+    let asked = meta.get("uid").and_then(Value::as_str).unwrap_or_default();
+    let found = old["metadata"]["uid"].as_str().unwrap_or_default();
+    if asked.is_empty() || asked == found {
+        return Ok(());
+    }
+    let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {found}");
+    Err(Status::conflict(&target.kind.resource(), &target.name, &why))
+}
+
 fn keep_metadata(meta: &mut Map<String, Value>, old: &Value) {
     for field in OWN_METADATA {
         match old["metadata"].get(field) {
             Some(value) => meta.insert(field.into(), value.clone()),
-            None => meta.remove(field),
+            None => meta.shift_remove(field),
         };
     }
 }
@@ -274,9 +450,9 @@ fn keep_all_but_status(object: &mut Value, old: &Value) {
     let annotations = object["metadata"].get("annotations").cloned();
     let fields = object["metadata"].get("managedFields").cloned();
     *object = old.clone();
-    let mut set = |at: &mut Value, field: &str, value: Option<Value>| match (at, value) {
+    let set = |at: &mut Value, field: &str, value: Option<Value>| match (at, value) {
         (Value::Object(at), Some(value)) => drop(at.insert(field.to_owned(), value)),
-        (Value::Object(at), None) => drop(at.remove(field)),
+        (Value::Object(at), None) => drop(at.shift_remove(field)),
         _ => {}
     };
     set(object, "status", status);
@@ -284,22 +460,95 @@ fn keep_all_but_status(object: &mut Value, old: &Value) {
     set(&mut object["metadata"], "managedFields", fields);
 }
 
-fn apply_patch(object: &mut Value, patch: Patch) -> Result<(), Status> {
+/// A deleted object takes no new finalizers.
+fn new_finalizers(object: &Value, old: &Value) -> Vec<FieldError> {
+    let list = |object: &Value| {
+        object["metadata"]["finalizers"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    };
+    if old["metadata"].get("deletionTimestamp").is_none() {
+        return Vec::new();
+    }
+    let had = list(old);
+    let new: Vec<String> = list(object)
+        .into_iter()
+        .filter(|one| !had.contains(one))
+        .filter_map(|one| one.as_str().map(str::to_owned))
+        .collect();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let names = new
+        .iter()
+        .map(|name| format!("{name:?}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let what = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{names}}}"
+    );
+    vec![FieldError::forbidden("metadata.finalizers", what)]
+}
+
+/// Whether a deleted object is held by nothing any more.
+pub(super) fn is_released(object: &Value) -> bool {
+    let meta = &object["metadata"];
+    let held = meta["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let spec_held = object["kind"] == "Namespace"
+        && object["spec"]["finalizers"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty());
+    let grace = meta["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+    meta.get("deletionTimestamp").is_some() && !held && !spec_held && grace == 0
+}
+
+/// Whether a write changes nothing: the times of its bookkeeping do not count.
+fn is_same_but_for_times(object: &Value, old: &Value) -> bool {
+    let timeless = |object: &Value| {
+        let mut object = object.clone();
+        let entries = object
+            .get_mut("metadata")
+            .and_then(|meta| meta.get_mut("managedFields"));
+        for entry in entries.and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(entry) = entry.as_object_mut() {
+                entry.shift_remove("time");
+            }
+        }
+        if let Some(list) = object
+            .get_mut("metadata")
+            .and_then(|meta| meta.get_mut("managedFields"))
+            .and_then(Value::as_array_mut)
+        {
+            list.sort_by_key(ToString::to_string);
+        }
+        object
+    };
+    object == old || timeless(object) == timeless(old)
+}
+
+fn patch_value(patch: &Patch) -> &Value {
     match patch {
-        Patch::Json(patch) => {
-            let operations = serde_json::from_value::<json_patch::Patch>(patch)
-                .map_err(|error| Status::bad_request(error.to_string()))?;
-            json_patch::patch(object, &operations).map_err(|error| {
-                Status::new(
-                    422,
-                    "Invalid",
-                    format!("the server rejected our request due to an error in our request: {error}"),
-                )
-            })
+        Patch::Json(value) | Patch::Merge(value) | Patch::Strategic(value) => value,
+        Patch::Apply { object, .. } => object,
+    }
+}
+
+/// A value as Go prints a map of it.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut pairs: Vec<(&String, &Value)> = map.iter().collect();
+            pairs.sort_by_key(|(key, _)| key.as_str());
+            let pairs: Vec<String> = pairs
+                .into_iter()
+                .map(|(key, value)| format!("{key}:{}", go_text(value)))
+                .collect();
+            format!("map[{}]", pairs.join(" "))
         }
-        Patch::Merge(patch) | Patch::Strategic(patch) | Patch::Apply { object: patch, .. } => {
-            json_patch::merge(object, &patch);
-            Ok(())
-        }
+        Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".to_owned(),
+        other => other.to_string(),
     }
 }

@@ -489,7 +489,6 @@ async fn get(address: &str) -> String {
 }
 
 #[tokio::test]
-#[ignore = "a deletion does not set finalizers yet"]
 async fn what_is_owned_goes_with_its_owner_or_stays() {
     for (propagation, pods_left) in [
         (Propagation::Background, 0),
@@ -519,7 +518,6 @@ async fn what_is_owned_goes_with_its_owner_or_stays() {
 }
 
 #[tokio::test]
-#[ignore = "a deletion does not set finalizers yet"]
 async fn a_namespace_begins_furnished_and_ends_empty() {
     let mut stage = Stage::new();
     stage.apply("namespaces", json!({"metadata": {"name": "shop"}}));
