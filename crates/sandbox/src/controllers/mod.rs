@@ -40,6 +40,8 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Client, EventKind, Subscription};
 use crate::pods;
 
+pub use self::schedule::Schedule;
+
 use self::decision::Decision;
 use self::queue::Queue;
 use self::view::{Place, View};

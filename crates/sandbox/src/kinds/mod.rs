@@ -11,6 +11,7 @@ pub(crate) mod quantity;
 mod strategy;
 mod table;
 mod types;
+mod validate;
 
 use crate::registry::{Hooks, Kind};
 
@@ -30,6 +31,8 @@ fn hooks() -> Hooks {
         default: defaults::default,
         prepare_for_create: strategy::prepare_for_create,
         prepare_for_update: strategy::prepare_for_update,
+        validate_create: validate::validate_create,
+        validate_update: validate::validate_update,
         log: crate::pods::read_log,
         ..Hooks::default()
     }
