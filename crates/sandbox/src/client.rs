@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use crate::api::{Api, Caller, DeleteOptions, Operation, Patch, Target, WriteOptions};
 use crate::clock::Clock;
-use crate::registry::Kind;
+use crate::pods::Host;
+use crate::registry::{Kind, Verbs};
 use crate::selector::Selector;
 use crate::status::Status;
 use crate::store::Stored;
@@ -75,6 +76,20 @@ impl Client {
     /// The cluster's clock.
     pub fn clock(&self) -> &Clock {
         &self.api.clock
+    }
+
+    /// The node that pods run on.
+    pub(crate) fn host(&self) -> Arc<Host> {
+        Arc::clone(&self.api.host)
+    }
+
+    /// All resources that are served and kept, each written with its group.
+    pub(crate) fn resources(&self) -> Vec<String> {
+        let kinds = self.api.registry.all();
+        let kept = kinds.iter().filter(|kind| kind.verbs != Verbs::Create);
+        let mut names: Vec<String> = kept.map(|kind| kind.resource()).collect();
+        names.dedup();
+        names
     }
 
     /// The revision of the last change of anything.

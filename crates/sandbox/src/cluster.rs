@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::fault::{Fault, FaultHandle, Faults};
 use crate::http::{Service, Shared};
 use crate::kubeconfig::{self, Access};
+use crate::pods::{Always, Host, Runtime};
 use crate::registry::Registry;
 use crate::server::{Server, StartError};
 use crate::{controllers, kinds, server};
@@ -28,6 +29,8 @@ pub struct Options {
     pub clock: Clock,
     /// Whether rollouts, jobs, endpoints and garbage collection happen.
     pub controllers: bool,
+    /// What images do.
+    pub runtime: Arc<dyn Runtime>,
     /// Where the API listens; port 0 for any free one.
     pub address: SocketAddr,
     /// Whether it speaks TLS, with a certificate made at the start.
@@ -58,6 +61,7 @@ impl Default for Options {
             name: "sandbox".to_owned(),
             clock: Clock::system(),
             controllers: true,
+            runtime: Arc::new(Always),
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             tls: true,
         }
@@ -69,7 +73,11 @@ impl Default for Options {
 impl Cluster {
     /// Makes a cluster with the namespaces that every cluster has. Nothing listens, and no controller runs.
     pub fn new(options: Options) -> Self {
-        let api = Arc::new(Api::new(Registry::new(kinds::builtin()), options.clock));
+        let api = Arc::new(Api::new(
+            Registry::new(kinds::builtin()),
+            options.clock,
+            Arc::new(Host::new(options.runtime)),
+        ));
         let admin = Caller {
             user: "admin".to_owned(),
             groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::pods::Host;
 use crate::registry::{Context, Kind, Registry};
 use crate::status::Status;
 use crate::store::{Store, Stored};
@@ -31,6 +32,8 @@ pub struct Api {
     pub registry: Registry,
     /// The time.
     pub clock: Clock,
+    /// The node that pods run on.
+    pub host: Arc<Host>,
     /// Held while an object is computed and stored.
     writing: Mutex<()>,
 }
@@ -164,11 +167,12 @@ pub struct Deleted {
 
 impl Api {
     /// The API of an empty cluster.
-    pub fn new(registry: Registry, clock: Clock) -> Self {
+    pub fn new(registry: Registry, clock: Clock, host: Arc<Host>) -> Self {
         Self {
             store: Store::new(),
             registry,
             clock,
+            host,
             writing: Mutex::new(()),
         }
     }

@@ -105,3 +105,8 @@ pub fn containers(spec: &Value) -> impl Iterator<Item = (&'static str, usize, &V
         .chain(of("ephemeralContainers"));
     all.map(|(list, (index, container))| (list, index, container))
 }
+
+/// Whether there is a value at a key, be it an empty one.
+pub fn some(value: &Value, key: &str) -> bool {
+    value.get(key).is_some_and(|value| !value.is_null())
+}

@@ -2,12 +2,16 @@
 //!
 //! The names are in [`table`]; [`hooks`] tells what a kind does at the points of a request.
 
+mod allocate;
 mod decode;
 mod defaults;
 pub(crate) mod fields;
+mod quality;
 pub(crate) mod quantity;
+mod strategy;
 mod table;
 mod types;
+mod validate;
 
 use crate::registry::{Hooks, Kind};
 
@@ -25,6 +29,11 @@ fn hooks() -> Hooks {
     Hooks {
         decode: |object| decode::decode(object).map(|decoded| decoded.unknown),
         default: defaults::default,
+        prepare_for_create: strategy::prepare_for_create,
+        prepare_for_update: strategy::prepare_for_update,
+        validate_create: validate::validate_create,
+        validate_update: validate::validate_update,
+        log: crate::pods::read_log,
         ..Hooks::default()
     }
 }

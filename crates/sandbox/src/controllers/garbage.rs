@@ -1,0 +1,140 @@
+//! Garbage: what its owners have left behind goes too.
+//!
+//! An object goes when all owners that it names are gone. An owner that waits for what it owns (foreground), or that
+//! leaves it behind (orphan), carries a finalizer, which is taken off when that is done.
+
+use serde_json::Value;
+
+use super::Plain;
+use super::decision::{Decision, Write};
+use super::view::{Place, View, is_leaving};
+use crate::Propagation;
+use crate::kinds::fields::{flag, items, text};
+
+/// The finalizer of an owner that waits for what it owns.
+const FOREGROUND: &str = "foregroundDeletion";
+/// The finalizer of an owner that leaves what it owns behind.
+const ORPHAN: &str = "orphan";
+
+pub const CONTROLLER: Plain = Plain {
+    manager: "garbage-collector",
+    concerns,
+    decide,
+};
+
+fn concerns(view: &View, place: &Place, object: &Value) -> Vec<Place> {
+    let mut all = Vec::new();
+    let owners = items(&object["metadata"], "ownerReferences");
+    if view.at(place).is_none() {
+        // What it owned may be garbage now, and its owner may have waited for it.
+        all.extend(view.owned_by(text(&object["metadata"], "uid")));
+        all.extend(
+            owners
+                .iter()
+                .filter_map(|owner| place_of_owner(view, place, owner)),
+        );
+        return all;
+    }
+    if is_leaving(object) || !owners.is_empty() {
+        all.push(place.clone());
+    }
+    all
+}
+
+fn place_of_owner(view: &View, owned: &Place, owner: &Value) -> Option<Place> {
+    let uid = text(owner, "uid");
+    let name = text(owner, "name");
+    view.has_uid(uid).then(|| ())?;
+    let is_it = |place: &Place| {
+        place.name() == name
+            && (place.namespace().is_empty() || place.namespace() == owned.namespace())
+            && view
+                .at(place)
+                .is_some_and(|object| text(&object["metadata"], "uid") == uid)
+    };
+    view.places().find(is_it)
+}
+
+fn decide(view: &View, place: &Place) -> Decision {
+    let Some(object) = view.at(place) else {
+        return Decision::nothing();
+    };
+    if is_leaving(object) {
+        return let_go(view, place, object);
+    }
+    let owners = items(&object["metadata"], "ownerReferences");
+    let mut decision = Decision::nothing();
+    if owners.is_empty() {
+        return decision;
+    }
+    let is_there = |owner: &&Value| view.has_uid(text(owner, "uid"));
+    let there: Vec<&Value> = owners.iter().filter(is_there).collect();
+    if there.is_empty() {
+        decision.delete(&place.resource, object);
+    } else if there.len() < owners.len() {
+        let mut kept = Value::clone(object);
+        kept["metadata"]["ownerReferences"] = there.into_iter().cloned().collect::<Vec<_>>().into();
+        decision.push(Write::Update(place.resource.to_string(), kept));
+    }
+    decision
+}
+
+/// Treats what an object owns that is being deleted, and lets the object go after that.
+fn let_go(view: &View, place: &Place, owner: &Value) -> Decision {
+    let mut decision = Decision::nothing();
+    let finalizers = items(&owner["metadata"], "finalizers");
+    let has = |finalizer: &str| finalizers.iter().any(|one| one == finalizer);
+    let uid = text(&owner["metadata"], "uid");
+    let owned: Vec<Place> = view.owned_by(uid);
+    if has(ORPHAN) {
+        for place in &owned {
+            if let Some(object) = view.at(place) {
+                let mut freed = Value::clone(object);
+                if let Some(list) = freed["metadata"]["ownerReferences"].as_array_mut() {
+                    list.retain(|reference| text(reference, "uid") != uid);
+                }
+                decision.push(Write::Update(place.resource.to_string(), freed));
+            }
+        }
+        if owned.is_empty() {
+            decision.push(without(place, owner, ORPHAN));
+        }
+    } else if has(FOREGROUND) {
+        let blocks = |object: &Value| {
+            let mut references = items(&object["metadata"], "ownerReferences").iter();
+            references.any(|reference| text(reference, "uid") == uid && flag(reference, "blockOwnerDeletion"))
+        };
+        let mut is_blocked = false;
+        for place in &owned {
+            let Some(object) = view.at(place) else {
+                continue;
+            };
+            is_blocked |= blocks(object);
+            if !is_leaving(object) {
+                let has_own = !view.owned_by(text(&object["metadata"], "uid")).is_empty();
+                decision.push(Write::Delete {
+                    place: place.clone(),
+                    uid: text(&object["metadata"], "uid").to_owned(),
+                    propagation: Some(if has_own {
+                        Propagation::Foreground
+                    } else {
+                        Propagation::Background
+                    }),
+                    now: false,
+                });
+            }
+        }
+        if !is_blocked {
+            decision.push(without(place, owner, FOREGROUND));
+        }
+    }
+    decision
+}
+
+fn without(place: &Place, object: &Value, finalizer: &str) -> Write {
+    let mut freed = object.clone();
+    if let Some(list) = freed["metadata"]["finalizers"].as_array_mut() {
+        list.retain(|one| one != finalizer);
+    }
+    Write::Update(place.resource.to_string(), freed)
+}
