@@ -64,6 +64,7 @@ fn field(of: Type, written: &Value) -> Field {
         default: written.get("default").cloned(),
         required: false,
         zero: Zero::Kept,
+        numbers: Vec::new(),
     }
 }
 

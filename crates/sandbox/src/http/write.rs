@@ -10,6 +10,7 @@ use super::read::{Choice, view};
 use super::{Call, review};
 use crate::api::{Api, DeleteOptions, Deleted, Operation, Patch, Propagation, Target, WriteOptions, Written};
 use crate::registry::Verbs;
+use crate::schema::protobuf;
 use crate::status::{FieldError, Status};
 
 /// Kinds whose deletion answers with the object and not with a Status.
@@ -216,8 +217,13 @@ fn written_answer(api: &Api, target: &Target, written: Written, call: &Call) -> 
 
 /// The body of a request, of JSON or YAML.
 fn body(target: &Target, call: &Call) -> Result<Value, Status> {
-    if call.content_type.contains("protobuf") {
-        return Err(crate::patch::unknown_media());
+    if call.content_type == protobuf::MEDIA_TYPE {
+        return protobuf::read(&call.body).ok_or_else(|| {
+            let kind = &target.kind.kind;
+            Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {kind})"
+            ))
+        });
     }
     let text = std::str::from_utf8(&call.body).map_err(|_| Status::bad_request("the body is no UTF-8"))?;
     if call.content_type.ends_with("yaml") && !text.trim_start().starts_with('{') {

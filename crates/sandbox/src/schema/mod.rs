@@ -5,6 +5,7 @@
 //! them here: the check of what a client sends, apply, strategic merge, and the OpenAPI documents that are served.
 
 mod check;
+pub(crate) mod protobuf;
 mod quantity;
 mod table;
 
@@ -105,6 +106,8 @@ pub(crate) struct Field {
     pub required: bool,
     /// What becomes of a zero value.
     pub zero: Zero,
+    /// The numbers in protobuf on the way to the field: its own, or that of a message around it first.
+    pub numbers: Vec<u32>,
 }
 
 /// How a strategic merge tells the items of a list apart: by a key, or by their values.
