@@ -9,6 +9,7 @@ use super::fields::{self, Sent};
 use super::{Api, Caller, Operation, Patch, Target, WriteOptions, Written, context, key, metadata};
 use crate::apply::{self, Managers, Scope};
 use crate::registry::{Context, Registry};
+use crate::schema;
 use crate::status::{FieldError, Status};
 use crate::store::Stored;
 use crate::{crd, patch};
@@ -301,6 +302,9 @@ impl Writing<'_> {
                 return Err(taken());
             }
             return Ok(object);
+        }
+        if let Some(node) = self.builtin_node() {
+            schema::settle(node, &mut object);
         }
         let stored = self
             .api
