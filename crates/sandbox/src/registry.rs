@@ -7,7 +7,7 @@
 //! create:  decode → default → prepare_for_create → validate_create → store
 //! update:  decode → default → prepare_for_update → validate_update → store
 //! status:  decode → default → (spec and labels stay as they are) → prepare_for_status → validate_status → store
-//! read:    columns, row      for the table that `kubectl get` prints
+//! read:    table             for the table that `kubectl get` prints
 //! ```
 
 use std::collections::BTreeMap;
@@ -111,6 +111,19 @@ pub struct Column {
     pub priority: u8,
 }
 
+/// One column of a builtin kind's table, with the cell that an object has in it at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// The heading.
+    pub name: &'static str,
+    /// `string`, `integer`, `date` and so on.
+    pub kind: &'static str,
+    /// Whether it is shown with `-o wide` only.
+    pub is_wide: bool,
+    /// The cell.
+    pub value: fn(&Value, Timestamp) -> Value,
+}
+
 /// What a hook may know beside the object: the other objects, and the time. It must not write.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -140,10 +153,8 @@ pub struct Hooks {
     pub validate_update: fn(&Value, &Value) -> Vec<FieldError>,
     /// What is wrong with a new status: `(new, old)`.
     pub validate_status: fn(&Value, &Value) -> Vec<FieldError>,
-    /// The columns of the table.
-    pub columns: fn() -> Vec<Column>,
-    /// The cells of an object's row, one for each column.
-    pub row: fn(&Value, Timestamp) -> Vec<Value>,
+    /// The table that `kubectl get` prints.
+    pub table: &'static [Cell],
     /// What `/log` of a pod answers.
     pub log: fn(&Value, &LogQuery, &Context) -> Result<String, Status>,
 }
@@ -212,7 +223,7 @@ impl Kind {
     pub(crate) fn columns(&self) -> Vec<Column> {
         match &self.structural {
             Some(custom) => custom.columns(),
-            None => (self.hooks.columns)(),
+            None => self.hooks.table.iter().map(Cell::column).collect(),
         }
     }
 
@@ -220,7 +231,7 @@ impl Kind {
     pub(crate) fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         match &self.structural {
             Some(custom) => custom.row(object, now),
-            None => (self.hooks.row)(object, now),
+            None => self.hooks.table.iter().map(|cell| (cell.value)(object, now)).collect(),
         }
     }
 
@@ -354,8 +365,7 @@ impl Default for Hooks {
             validate_create: |_| Vec::new(),
             validate_update: |_, _| Vec::new(),
             validate_status: |_, _| Vec::new(),
-            columns: name_and_age,
-            row: name_and_age_of,
+            table: &NAME_AND_AGE,
             log: |_, _, _| Ok(String::new()),
         }
     }
@@ -367,20 +377,37 @@ impl std::fmt::Debug for Hooks {
     }
 }
 
-fn name_and_age() -> Vec<Column> {
-    vec![
-        Column::new("Name", "string", "Name must be unique within a namespace."),
-        Column::new(
-            "Created At",
-            "date",
-            "CreationTimestamp is the time when this object was created.",
-        ),
-    ]
-}
+/// The table of a kind that has none of its own.
+const NAME_AND_AGE: [Cell; 2] = [
+    Cell::new("Name", "string", |object, _| object["metadata"]["name"].clone()),
+    Cell::new("Created At", "date", |object, _| object["metadata"]["creationTimestamp"].clone()),
+];
 
-fn name_and_age_of(object: &Value, _: Timestamp) -> Vec<Value> {
-    let metadata = &object["metadata"];
-    vec![metadata["name"].clone(), metadata["creationTimestamp"].clone()]
+// === impl Cell ===
+
+impl Cell {
+    /// A cell that is always shown. The kind is `string`, `integer`, `date` and so on.
+    pub const fn new(name: &'static str, kind: &'static str, value: fn(&Value, Timestamp) -> Value) -> Self {
+        Self {
+            name,
+            kind,
+            is_wide: false,
+            value,
+        }
+    }
+
+    /// A cell that is shown with `-o wide` only.
+    pub const fn wide(name: &'static str, kind: &'static str, value: fn(&Value, Timestamp) -> Value) -> Self {
+        Self {
+            is_wide: true,
+            ..Self::new(name, kind, value)
+        }
+    }
+
+    fn column(&self) -> Column {
+        let column = Column::new(self.name, self.kind, "");
+        if self.is_wide { column.wide() } else { column }
+    }
 }
 
 // === impl Registry ===

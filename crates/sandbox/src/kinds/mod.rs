@@ -6,6 +6,7 @@ mod allocate;
 mod decode;
 mod defaults;
 pub(crate) mod fields;
+mod printer;
 mod quality;
 pub(crate) mod quantity;
 mod strategy;
@@ -20,6 +21,9 @@ pub(crate) fn builtin() -> Vec<Kind> {
     let mut kinds = table::kinds();
     for kind in &mut kinds {
         kind.hooks = hooks();
+        if let Some(table) = printer::table(&kind.group, &kind.kind) {
+            kind.hooks.table = table;
+        }
     }
     kinds
 }
