@@ -215,7 +215,12 @@ impl Kind {
     pub(crate) fn default(&self, object: &mut Value) {
         match &self.structural {
             Some(custom) => custom.default(object),
-            None => (self.hooks.default)(object),
+            None => {
+                if self.resource() == crate::crd::RESOURCE {
+                    crate::crd::default_definition(object);
+                }
+                (self.hooks.default)(object);
+            }
         }
     }
 
@@ -240,6 +245,9 @@ impl Kind {
         if self.structural.is_some() {
             crate::crd::prepare_for_create(self, object);
         }
+        if self.resource() == crate::crd::RESOURCE {
+            crate::crd::complete(object, &context.clock.stamp());
+        }
         (self.hooks.prepare_for_create)(object, context)
     }
 
@@ -253,6 +261,9 @@ impl Kind {
         if self.structural.is_some() {
             crate::crd::prepare_for_update(self, object, old);
         }
+        if self.resource() == crate::crd::RESOURCE {
+            crate::crd::complete(object, &context.clock.stamp());
+        }
         (self.hooks.prepare_for_update)(object, old, context)
     }
 
@@ -263,6 +274,9 @@ impl Kind {
             .as_ref()
             .map(|custom| custom.validate(object))
             .unwrap_or_default();
+        if self.resource() == crate::crd::RESOURCE {
+            errors.extend(crate::crd::validate_definition(object));
+        }
         errors.extend((self.hooks.validate_create)(object));
         errors
     }
@@ -430,6 +444,16 @@ impl Registry {
             Some(other) => *other = Arc::new(kind),
             None => versions.push(Arc::new(kind)),
         }
+    }
+
+    /// Serves these kinds, which are all versions of one resource, and no other versions of it.
+    pub(crate) fn replace(&self, versions: Vec<Kind>) {
+        let Some(resource) = versions.first().map(Kind::resource) else {
+            return;
+        };
+        let versions = versions.into_iter().map(Arc::new).collect();
+        let mut kinds = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+        kinds.insert(resource, versions);
     }
 
     /// Serves a resource, written `deployments.apps`, no longer.

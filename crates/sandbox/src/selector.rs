@@ -61,7 +61,10 @@ impl Selector {
             let term = term.trim();
             if !term.is_empty() {
                 requirements.push(requirement(term).ok_or_else(|| {
-                    Status::bad_request(format!("unable to parse requirement: found {term:?}"))
+                    let found = term.split_whitespace().nth(1).unwrap_or(term);
+                    Status::bad_request(format!(
+                        "unable to parse requirement: found '{found}', expected: in, notin, =, ==, !=, gt, lt"
+                    ))
                 })?);
             }
         }

@@ -39,6 +39,7 @@ Attributes:
     *                             the field is required
     z                             a zero value is the same as none
     e                             the field is always there
+    #1  #2/5                      the number in protobuf, or that of the message which has it and the number there
 """
 import glob
 import json
@@ -77,7 +78,7 @@ class Go:
     """The struct tags of the Go types."""
 
     STRUCT = re.compile(r"^type (\w+) struct \{$(.*?)^\}$", re.M | re.S)
-    FIELD = re.compile(r"^\t(?:(\w+)\s+)?([\w.*\[\]]+)\s+`json:\"([^\"]*)\"", re.M)
+    FIELD = re.compile(r"^\t(?:(\w+)\s+)?([\w.*\[\]]+)\s+`json:\"([^\"]*)\"(?:[^`]*protobuf:\"\w+,(\d+))?", re.M)
     NAMED = re.compile(r"^type (\w+) (=\s*)?([\w.\[\]*]+)$", re.M)
 
     def __init__(self, modules):
@@ -99,20 +100,27 @@ class Go:
         return self.packages[path]
 
     def fields(self, path, name):
-        """json name -> (Go type, options), with those of embedded structs."""
+        """json name -> (Go type, options, protobuf number), with those of embedded structs."""
         structs, _ = self.package(path)
         found = {}
-        for field, type, tag in self.FIELD.findall(structs.get(name, "")):
+        for field, type, tag, number in self.FIELD.findall(structs.get(name, "")):
             json_name, *options = tag.split(",")
             if not field and (not json_name or "inline" in options):
                 inner = type.lstrip("*")
-                if "." not in inner:
-                    found.update(self.fields(path, inner))
+                # The kind of a message is told outside of it.
+                if "." not in inner and inner != "TypeMeta":
+                    found.update(self.within(number, self.fields(path, inner)))
             elif json_name == "" and "inline" in options:
-                found.update(self.fields(path, type.lstrip("*")))
+                if type != "TypeMeta":
+                    found.update(self.within(number, self.fields(path, type.lstrip("*"))))
             elif json_name != "-":
-                found[json_name] = (type, options)
+                found[json_name] = (type, options, number)
         return found
+
+    def within(self, number, fields):
+        """The fields of an embedded struct, which is a message of its own in protobuf."""
+        join = lambda inner: f"{number}/{inner}" if number and inner else inner
+        return {name: (type, options, join(inner)) for name, (type, options, inner) in fields.items()}
 
     def is_struct(self, path, type):
         structs, named = self.package(path)
@@ -189,6 +197,8 @@ class Table:
             if field in required:
                 words.append("*")
             words += self.zero(path, tags.get(field), words[1])
+            if tags.get(field) and tags[field][2]:
+                words.append("#" + tags[field][2])
             lines.append(" ".join(words))
         return lines
 
@@ -213,14 +223,14 @@ class Table:
     def zero(self, path, tag, type):
         if tag is None:
             return []
-        go_type, options = tag
+        go_type, options, _ = tag
         if go_type.startswith("*"):
             return []
         if "omitempty" not in options and "omitzero" not in options:
             return ["e"]
         if go_type.startswith(("[]", "map[")) or type[0] in "[{":
             return ["z"]
-        if self.go.is_struct(path, go_type) and type not in ("t", "u", "y"):
+        if type in ("t", "u", "q", "x") or type != "y" and self.go.is_struct(path, go_type):
             return ["z"] if "omitzero" in options else ["e"]
         return ["z"]
 
@@ -240,6 +250,8 @@ def main():
             if kind in SHARED or kind.endswith("List") and "items" in schema.get("properties", {}):
                 continue
             kinds[(gvk["group"] or "-", gvk["version"], kind)] = table.number(name)
+    # What typed clients send with a deletion.
+    table.number(META + "DeleteOptions")
     newest = max(glob.glob(f"{modules}/api@*"), key=version_key).split("@v0.")[-1]
     print(f"V 1.{newest}")
     for (group, version, kind), number in sorted(kinds.items()):

@@ -78,12 +78,29 @@ impl Api {
         }
     }
 
+    /// Removes the objects of a custom kind, and then the kind.
+    fn remove_kind(&self, resource: &str) {
+        for object in self.store.list(resource, "").objects {
+            let mut value = object.value();
+            // Nobody else writes while this write goes on.
+            let _ = self
+                .store
+                .remove(resource, &object.key, object.revision, |revision| {
+                    serialise(&mut value, revision)
+                });
+        }
+        self.registry.remove(resource);
+    }
+
     pub(super) fn remove(&self, target: &Target, stored: &Stored, object: &mut Value) -> Result<(), Status> {
         let (resource, key) = place(target);
         let removed = self.store.remove(&resource, &key, stored.revision, |revision| {
             serialise(object, revision)
         });
         removed.map_err(|_| Status::modified(&resource, &target.name))?;
+        if resource == crate::crd::RESOURCE {
+            self.remove_kind(&target.name);
+        }
         Ok(())
     }
 }
@@ -157,7 +174,8 @@ fn check_preconditions(target: &Target, options: &DeleteOptions, object: &Value)
                 "the {name} in the precondition ({asked}) does not match the {name} in record ({found}). "
             );
             why.push_str("The object might have been deleted and then recreated");
-            return Err(Status::conflict(&target.kind.resource(), &target.name, &why));
+            let subject = crate::status::qualified(&target.kind.kind, &target.kind.group);
+            return Err(Status::conflict(&subject, &target.name, &why));
         }
     }
     Ok(())

@@ -30,7 +30,11 @@ pub(super) fn check(
     let Some(node) = kind.node() else {
         return Ok(Vec::new());
     };
-    let problems = schema::check(node, object);
+    let mut problems = schema::check(node, object);
+    if kind.structural.is_some() {
+        // The values of a custom kind are validated by its schema, not read into types.
+        problems.retain(|problem| matches!(problem, Problem::Unknown(_)));
+    }
     if let Some(Problem::Type(what)) = problems
         .iter()
         .find(|problem| matches!(problem, Problem::Type(_)))

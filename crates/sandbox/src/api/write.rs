@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use super::fields::{self, Sent};
 use super::{Api, Caller, Operation, Patch, Target, WriteOptions, Written, context, key, metadata};
 use crate::apply::{self, Managers, Scope};
-use crate::patch;
-use crate::registry::Context;
+use crate::registry::{Context, Registry};
 use crate::status::{FieldError, Status};
 use crate::store::Stored;
+use crate::{crd, patch};
 
 /// Fields of the metadata that only the API writes.
 const OWN_METADATA: [&str; 6] = [
@@ -33,6 +33,8 @@ pub(super) struct Writing<'a> {
     pub manager: &'a str,
     /// The time of the write.
     pub now: &'a str,
+    /// Whether the client replaces an object, and says which one.
+    pub must_tell_version: bool,
 }
 
 impl Api {
@@ -55,6 +57,7 @@ impl Api {
             context: &context(self, caller),
             manager: options.manager.as_deref().unwrap_or(&caller.manager),
             now: &self.clock.stamp(),
+            must_tell_version: matches!(operation, Operation::Update(_)) && target.subresource != "scale",
         };
         if target.subresource == "scale" {
             return writing.scale(operation);
@@ -82,8 +85,13 @@ impl Writing<'_> {
                 let old = self
                     .api
                     .read(&self.target.kind, &self.target.namespace, &self.target.name)?;
-                let sent = Sent::Patch(go_text(patch_value(&patch)));
+                let strategic = match &patch {
+                    Patch::Strategic(value) => Some(patch::go_text(value)),
+                    _ => None,
+                };
                 let object = patch::patch(&old.value(), patch, self.builtin_node())?;
+                // A refusal quotes a strategic merge as it was sent, and of the others what they made.
+                let sent = Sent::Patch(strategic.unwrap_or_else(|| object.to_string()));
                 self.check_name(&object)?;
                 self.replace(&old, object, &sent)
             }
@@ -119,7 +127,7 @@ impl Writing<'_> {
 
     fn create(&self, mut object: Value, sent: &Sent) -> Result<Written, Status> {
         let kind = &self.target.kind;
-        check_type(self.target, &mut object)?;
+        check_type(self.target, &mut object, &self.api.registry)?;
         let warnings = fields::check(kind, &mut object, self.options.validation, sent)?;
         set_namespace(self.target, metadata::of(&mut object)?)?;
         kind.default(&mut object);
@@ -167,7 +175,17 @@ impl Writing<'_> {
             return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
         }
         let mut applied = applied.clone();
-        check_applied_type(target, &mut applied)?;
+        check_applied_type(target, &applied)?;
+        let node = kind.node().ok_or_else(patch::unsupported)?;
+        let (api_version, reset) = (kind.api_version(), fields::reset_fields(target));
+        let scope = Scope {
+            node,
+            version: &api_version,
+            subresource: &target.subresource,
+            reset: &reset,
+            now: self.now,
+        };
+        apply::check(&scope, &applied)?;
         let version = metadata::of(&mut applied)?.get("resourceVersion").cloned();
         let meta = metadata::of(&mut applied)?;
         set_namespace(target, meta)?;
@@ -183,16 +201,6 @@ impl Writing<'_> {
         if live.is_none() && !target.subresource.is_empty() {
             return Err(Status::not_found(&kind.resource(), &target.name));
         }
-        let node = kind.node().ok_or_else(patch::unsupported)?;
-        let warnings = self.drop_unknown(&mut applied)?;
-        let (api_version, reset) = (kind.api_version(), fields::reset_fields(target));
-        let scope = Scope {
-            node,
-            version: &api_version,
-            subresource: &target.subresource,
-            reset: &reset,
-            now: self.now,
-        };
         let managers = live.as_ref().map(Managers::of).unwrap_or_default();
         let (mut object, managers) = apply::apply(&scope, live.as_ref(), managers, &applied, manager, force)?;
         fields::check(kind, &mut object, super::Validation::Ignore, &Sent::Object)?;
@@ -200,26 +208,20 @@ impl Writing<'_> {
         managers.write(&mut object);
         match found {
             None if version.is_some() => Err(Status::not_found(&kind.resource(), &target.name)),
-            None => self.finish_create(object, warnings),
+            None => self.finish_create(object, Vec::new()),
             Some(stored) => {
                 if let (Some(version), Ok(meta)) = (version, metadata::of(&mut object)) {
                     meta.insert("resourceVersion".into(), version);
                 }
-                self.finish_replace(&stored, object, warnings)
+                self.finish_replace(&stored, object, Vec::new())
             }
         }
-    }
-
-    /// A manager that wants fields which no type has: it is told, or they are dropped.
-    fn drop_unknown(&self, applied: &mut Value) -> Result<Vec<String>, Status> {
-        let _ = applied;
-        Ok(Vec::new())
     }
 
     fn replace(&self, stored: &Stored, mut object: Value, sent: &Sent) -> Result<Written, Status> {
         let kind = &self.target.kind;
         let old = stored.value();
-        check_type(self.target, &mut object)?;
+        check_type(self.target, &mut object, &self.api.registry)?;
         let warnings = fields::check(kind, &mut object, self.options.validation, sent)?;
         set_namespace(self.target, metadata::of(&mut object)?)?;
         kind.default(&mut object);
@@ -237,7 +239,7 @@ impl Writing<'_> {
         let (target, kind) = (self.target, &self.target.kind);
         let old = stored.value();
         let meta = metadata::of(&mut object)?;
-        check_version(target, meta, stored)?;
+        self.check_version(meta, stored)?;
         check_uid(target, meta, &old)?;
         keep_metadata(meta, &old);
         let errors = if target.subresource == "status" {
@@ -269,6 +271,27 @@ impl Writing<'_> {
         })
     }
 
+    /// Whether the object is still the one that the client has read. Custom kinds insist on being asked.
+    fn check_version(&self, meta: &mut Map<String, Value>, stored: &Stored) -> Result<(), Status> {
+        let (kind, name) = (&self.target.kind, &self.target.name);
+        let now = stored.revision.to_string();
+        let asked = meta
+            .get("resourceVersion")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !asked.is_empty() && asked != now {
+            return Err(Status::modified(&kind.resource(), name));
+        }
+        let insists = kind.structural.is_some() || kind.resource() == crd::RESOURCE;
+        if asked.is_empty() && insists && self.must_tell_version {
+            let detail = "must be specified for an update";
+            let error = FieldError::invalid("metadata.resourceVersion", 0, detail);
+            return Err(Status::invalid(&kind.group, &kind.plural, name, &[error]));
+        }
+        meta.insert("resourceVersion".into(), now.into());
+        Ok(())
+    }
+
     fn put(&self, name: &str, read: Option<u64>, mut object: Value) -> Result<Value, Status> {
         let kind = &self.target.kind;
         let (resource, key) = (kind.resource(), key(kind, &self.target.namespace, name));
@@ -284,7 +307,12 @@ impl Writing<'_> {
             .store
             .put(&resource, &key, read, |revision| serialise(&mut object, revision));
         match stored {
-            Ok(_) => Ok(object),
+            Ok(_) => {
+                if resource == crd::RESOURCE {
+                    self.api.registry.replace(crd::kinds(&object));
+                }
+                Ok(object)
+            }
             Err(_) if read.is_none() => Err(taken()),
             Err(_) => Err(Status::modified(&resource, name)),
         }
@@ -337,7 +365,7 @@ pub(super) fn name_of(object: &Value) -> String {
 }
 
 /// Writes the kind where it is missing, and refuses another one.
-pub(super) fn check_type(target: &Target, object: &mut Value) -> Result<(), Status> {
+pub(super) fn check_type(target: &Target, object: &mut Value, registry: &Registry) -> Result<(), Status> {
     let kind = &target.kind;
     if !object.is_object() {
         return Err(Status::bad_request("the body of the request is no JSON object"));
@@ -353,46 +381,63 @@ pub(super) fn check_type(target: &Target, object: &mut Value) -> Result<(), Stat
     let (found_kind, found_version) = (found("kind"), found("apiVersion"));
     let differs = |found: &str, wanted: &str| !found.is_empty() && found != wanted;
     if differs(&found_kind, &wanted_kind) || differs(&found_version, &wanted_version) {
-        let (group, version) = found_version.split_once('/').unwrap_or(("", &found_version));
-        let (wanted_group, version_wanted) = (&kind.group, &kind.version);
-        let message = if found_kind == wanted_kind {
-            format!(
-                "the API version in the data ({found_version}) does not match the expected API version ({wanted_version})"
-            )
-        } else {
-            format!(
-                "{found_kind} in version {version:?} cannot be handled as a {wanted_kind}: converting \
-                 ({group}.{found_kind}) to ({wanted_group}.{wanted_kind}): unknown conversion ({version_wanted})"
-            )
-        };
-        return Err(Status::bad_request(message));
+        return Err(Status::bad_request(wrong_type(
+            target,
+            &found_kind,
+            &found_version,
+            registry,
+        )));
     }
     object["apiVersion"] = wanted_version.into();
     object["kind"] = wanted_kind.into();
     Ok(())
 }
 
-/// An apply has to tell the kind.
-fn check_applied_type(target: &Target, object: &mut Value) -> Result<(), Status> {
-    let text = |field: &str| {
-        object
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+/// The sentence about an object of another kind.
+fn wrong_type(target: &Target, kind: &str, api_version: &str, registry: &Registry) -> String {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let (wanted, wanted_version) = (&target.kind.kind, target.kind.api_version());
+    let is_served = registry
+        .all()
+        .iter()
+        .any(|one| one.kind == kind && one.api_version() == api_version);
+    let head = format!("{kind} in version {version:?} cannot be handled as a {wanted}");
+    if !is_served {
+        return format!(
+            "{head}: no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+        );
+    }
+    if kind == wanted {
+        return format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({wanted_version})"
+        );
+    }
+    let package = |group: &str| match group.split('.').next() {
+        None | Some("") => "core".to_owned(),
+        Some(name) => name.to_owned(),
     };
-    let (kind, version, wanted) = (text("kind"), text("apiVersion"), target.kind.api_version());
-    if kind.is_empty() {
-        return Err(Status::bad_request(format!(
-            "error decoding YAML: Object 'Kind' is missing in '{object}'"
-        )));
+    let from = if group.is_empty() {
+        version.to_owned()
+    } else {
+        package(group)
+    };
+    format!(
+        "{head}: converting ({from}.{kind}) to ({}.{wanted}): unknown conversion",
+        package(&target.kind.group)
+    )
+}
+
+/// An apply has to tell the kind.
+fn check_applied_type(target: &Target, object: &Value) -> Result<(), Status> {
+    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (kind, version) = (text("kind"), text("apiVersion"));
+    if kind == target.kind.kind && version == target.kind.api_version() {
+        return Ok(());
     }
-    if version != wanted {
-        return Err(Status::bad_request(format!(
-            "Incorrect version specified in apply patch. Specified patch version: {version}, expected: {wanted}"
-        )));
-    }
-    check_type(target, object)
+    let slash = if version.contains('/') { "" } else { "/" };
+    Err(Status::bad_request(format!(
+        "invalid object type: {slash}{version}, Kind={kind}"
+    )))
 }
 
 fn set_namespace(target: &Target, meta: &mut Map<String, Value>) -> Result<(), Status> {
@@ -410,19 +455,6 @@ fn set_namespace(target: &Target, meta: &mut Map<String, Value>) -> Result<(), S
             "the namespace of the provided object does not match the namespace sent on the request",
         )),
     }
-}
-
-fn check_version(target: &Target, meta: &mut Map<String, Value>, stored: &Stored) -> Result<(), Status> {
-    let now = stored.revision.to_string();
-    let asked = meta
-        .get("resourceVersion")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    if !asked.is_empty() && asked != now {
-        return Err(Status::modified(&target.kind.resource(), &target.name));
-    }
-    meta.insert("resourceVersion".into(), now.into());
-    Ok(())
 }
 
 fn check_uid(target: &Target, meta: &Map<String, Value>, old: &Value) -> Result<(), Status> {
@@ -525,30 +557,4 @@ fn is_same_but_for_times(object: &Value, old: &Value) -> bool {
         object
     };
     object == old || timeless(object) == timeless(old)
-}
-
-fn patch_value(patch: &Patch) -> &Value {
-    match patch {
-        Patch::Json(value) | Patch::Merge(value) | Patch::Strategic(value) => value,
-        Patch::Apply { object, .. } => object,
-    }
-}
-
-/// A value as Go prints a map of it.
-fn go_text(value: &Value) -> String {
-    match value {
-        Value::Object(map) => {
-            let mut pairs: Vec<(&String, &Value)> = map.iter().collect();
-            pairs.sort_by_key(|(key, _)| key.as_str());
-            let pairs: Vec<String> = pairs
-                .into_iter()
-                .map(|(key, value)| format!("{key}:{}", go_text(value)))
-                .collect();
-            format!("map[{}]", pairs.join(" "))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
-        Value::String(text) => text.clone(),
-        Value::Null => "<nil>".to_owned(),
-        other => other.to_string(),
-    }
 }

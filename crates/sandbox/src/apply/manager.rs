@@ -45,7 +45,7 @@ pub(crate) struct Managers(BTreeMap<Manager, Entry>);
 
 impl Manager {
     /// The manager as a conflict names it.
-    pub(super) fn told(&self, time: Option<&str>) -> String {
+    pub(super) fn told(&self) -> String {
         let mut text = format!("{:?}", self.name);
         if !self.subresource.is_empty() {
             text.push_str(" with subresource ");
@@ -54,10 +54,6 @@ impl Manager {
         if self.operation == Operation::Update {
             text.push_str(" using ");
             text.push_str(&self.version);
-            if let Some(time) = time {
-                text.push_str(" at ");
-                text.push_str(time);
-            }
         }
         text
     }
@@ -162,10 +158,10 @@ impl Managers {
     }
 
     /// Adds fields to what a manager owns.
-    pub(super) fn give(&mut self, manager: Manager, fields: &Set, now: &str) {
+    pub(super) fn give(&mut self, manager: Manager, fields: &Set, now: Option<&str>) {
         let entry = self.0.entry(manager).or_default();
         entry.set = entry.set.union(fields);
-        entry.time = Some(now.to_owned());
+        entry.time = now.map(str::to_owned);
     }
 
     /// What anybody owns.

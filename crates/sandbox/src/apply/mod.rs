@@ -82,7 +82,9 @@ pub(crate) fn update(
     }
     let own = filter(&compared.modified.union(&compared.added)).difference(&nobodys());
     if !own.is_empty() {
-        managers.give(manager, &own, scope.now);
+        // A Scale has no times of its own to keep.
+        let now = Some(scope.now).filter(|_| scope.subresource != "scale");
+        managers.give(manager, &own, now);
     }
     managers.drop_empty();
     managers.cap(MOST_UPDATERS, ANCIENT);
@@ -101,7 +103,6 @@ pub(crate) fn apply(
     name: &str,
     force: bool,
 ) -> Result<(Value, Managers), Status> {
-    check(scope, applied)?;
     let empty = json!({});
     if managers.is_empty()
         && let Some(live) = live
@@ -133,7 +134,6 @@ pub(crate) fn apply(
 /// A field that belongs to somebody else.
 struct Conflict {
     manager: Manager,
-    time: Option<String>,
     path: Vec<Element>,
 }
 
@@ -166,7 +166,6 @@ fn merge_applied(
         let lost = entry.set.intersection(&changed);
         conflicts.extend(lost.paths().into_iter().map(|path| Conflict {
             manager: other.clone(),
-            time: entry.time.clone(),
             path,
         }));
         entry.set = entry.set.difference(&lost).difference(&removed);
@@ -202,7 +201,11 @@ fn prune(scope: &Scope<'_>, merged: &Value, last: &Set, owned: &Set) -> Value {
     remove(node, merged, &all.difference(&left).intersection(&last))
 }
 
-fn check(scope: &Scope<'_>, applied: &Value) -> Result<(), Status> {
+/// Whether the types allow what a manager wants.
+///
+/// # Errors
+/// 400 if it tells managers itself, 500, as a real server has it, if a field is not there or of a wrong type.
+pub(crate) fn check(scope: &Scope<'_>, applied: &Value) -> Result<(), Status> {
     let has_managers = applied["metadata"]
         .get("managedFields")
         .is_some_and(|fields| !fields.is_null());
@@ -223,8 +226,9 @@ fn check(scope: &Scope<'_>, applied: &Value) -> Result<(), Status> {
     };
     let text = |field: &str| applied["metadata"][field].as_str().unwrap_or_default();
     let kind = applied["kind"].as_str().unwrap_or_default();
+    let slash = if scope.version.contains('/') { "" } else { "/" };
     let message = format!(
-        "failed to create typed patch object ({}/{}; {}, Kind={kind}): {what}",
+        "failed to create typed patch object ({}/{}; {slash}{}, Kind={kind}): {what}",
         text("namespace"),
         text("name"),
         scope.version
@@ -260,14 +264,10 @@ fn contains(set: &Set, path: &[Element]) -> bool {
 fn refuse(conflicts: &[Conflict]) -> Status {
     let mut conflicts: Vec<(String, String)> = conflicts
         .iter()
-        .map(|conflict| {
-            (
-                conflict.manager.told(conflict.time.as_deref()),
-                path_text(&conflict.path),
-            )
-        })
+        .map(|conflict| (conflict.manager.told(), path_text(&conflict.path)))
         .collect();
-    conflicts.sort();
+    // The paths of one manager stay in the order of its set.
+    conflicts.sort_by(|(one, _), (other, _)| one.cmp(other));
     let causes: Vec<Value> = conflicts
         .iter()
         .map(|(manager, path)| {

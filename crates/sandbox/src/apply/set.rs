@@ -216,7 +216,7 @@ impl Set {
         }
     }
 
-    /// Every path of the set.
+    /// Every path of the set, those that end here first.
     pub(crate) fn paths(&self) -> Vec<Vec<Element>> {
         let mut found = Vec::new();
         self.collect(&mut Vec::new(), &mut found);
@@ -224,8 +224,10 @@ impl Set {
     }
 
     fn collect(&self, at: &mut Vec<Element>, found: &mut Vec<Vec<Element>>) {
-        if self.member {
-            found.push(at.clone());
+        for (element, inner) in &self.children {
+            if inner.member {
+                found.push([at.as_slice(), std::slice::from_ref(element)].concat());
+            }
         }
         for (element, inner) in &self.children {
             at.push(element.clone());

@@ -18,15 +18,25 @@ pub(super) struct Comparison {
     pub added: Set,
 }
 
-/// The step to an item of a list that is told apart by keys; an error names the key that is missing.
+/// The step to an item of a list that is told apart by keys; an error names the keys if all are missing.
 pub(super) fn key_of(item_type: Node<'_>, keys: &[Box<str>], item: &Value) -> Result<Element, String> {
     let mut values = BTreeMap::new();
     for key in keys {
-        let found = item.get(key.as_ref()).filter(|value| !value.is_null());
-        let value = found.or_else(|| item_type.default_of(key)).ok_or_else(|| {
-            format!("associative list with keys has an element that omits key field {key:?} (and doesn't have default value)")
-        })?;
-        values.insert(key.to_string(), value.clone());
+        if let Some(value) = item
+            .get(key.as_ref())
+            .cloned()
+            .or_else(|| item_type.default_of(key))
+        {
+            values.insert(key.to_string(), value);
+        }
+    }
+    if values.is_empty() {
+        let keys: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
+        return Err(format!(
+            "associative list with keys has an element that omits all key fields [{}] (and doesn't have default values \
+             for any key fields)",
+            keys.join(" ")
+        ));
     }
     let values: Map<String, Value> = values.into_iter().collect();
     Ok(Element::Key(Value::Object(values).to_string().into()))
@@ -426,5 +436,10 @@ fn wrong_scalar(scalar: crate::schema::Scalar, value: &Value) -> Option<String> 
         Scalar::Boolean => "boolean",
         _ => "string",
     };
-    (!fits).then(|| format!("expected {wanted}, got {}", told(value)))
+    let found = match value {
+        Value::String(_) => "string",
+        Value::Bool(_) => "boolean",
+        _ => "number",
+    };
+    (!fits).then(|| format!("expected {wanted}, got {found}"))
 }

@@ -72,8 +72,10 @@ impl Accept {
                 return Ok(Self { form });
             }
         }
-        let message = "only the following media types are accepted: application/json";
-        Err(Status::new(406, "NotAcceptable", message))
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json";
+        let mut status = Status::new(406, "NotAcceptable", message);
+        status.details = Some(Box::new(serde_json::json!({})));
+        Err(status)
     }
 }
 

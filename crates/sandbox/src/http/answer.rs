@@ -45,6 +45,15 @@ pub(super) fn text(text: &'static str) -> Response<Body> {
     )
 }
 
+/// The answer about a path that is no path of the API.
+pub(super) fn not_found() -> Response<Body> {
+    bytes(
+        404,
+        "text/plain; charset=utf-8",
+        Bytes::from_static(b"404 page not found\n"),
+    )
+}
+
 /// A refusal.
 pub(super) fn status(status: &Status) -> Response<Body> {
     let mut response = json(status.code, &status.to_value());

@@ -73,10 +73,12 @@ pub(super) fn document(api: &Api, document: &Document, call: &Call) -> Result<Re
             json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": list })
         }
         Document::Group(name) => {
-            let (group, versions) = groups
+            let found = groups
                 .iter()
-                .find(|(group, _)| group == name && !group.is_empty())
-                .ok_or_else(Status::no_such_resource)?;
+                .find(|(group, _)| group == name && !group.is_empty());
+            let Some((group, versions)) = found else {
+                return Ok(answer::not_found());
+            };
             let mut value = group_of(group, versions);
             value["kind"] = "APIGroup".into();
             value["apiVersion"] = "v1".into();
@@ -85,7 +87,9 @@ pub(super) fn document(api: &Api, document: &Document, call: &Call) -> Result<Re
         Document::Version(group, version) => {
             let found = groups.iter().find(|(name, _)| name == group);
             let kinds = found.and_then(|(_, versions)| versions.iter().find(|(name, _)| name == version));
-            let (_, kinds) = kinds.ok_or_else(Status::no_such_resource)?;
+            let Some((_, kinds)) = kinds else {
+                return Ok(answer::not_found());
+            };
             resources(group, version, kinds)
         }
         Document::Paths => {
@@ -143,6 +147,18 @@ fn group_of(group: &str, versions: &[(String, Vec<Arc<Kind>>)]) -> Value {
 
 fn verbs(kind: &Kind) -> Vec<&'static str> {
     match kind.verbs {
+        Verbs::All if kind.structural.is_some() => {
+            vec![
+                "delete",
+                "deletecollection",
+                "get",
+                "list",
+                "patch",
+                "create",
+                "update",
+                "watch",
+            ]
+        }
         Verbs::All => vec![
             "create",
             "delete",
@@ -213,7 +229,12 @@ fn resources(group: &str, version: &str, kinds: &[Arc<Kind>]) -> Value {
     } else {
         format!("{group}/{version}")
     };
-    json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list })
+    let mut document = json!({ "kind": "APIResourceList", "groupVersion": group_version, "resources": list });
+    // The list of the core group has always gone without.
+    if !group.is_empty() {
+        document["apiVersion"] = "v1".into();
+    }
+    document
 }
 
 /// Everything in one document.

@@ -33,6 +33,7 @@ use crate::fault::{Faults, Verdict};
 use crate::status::Status;
 use accept::Accept;
 pub use answer::Body;
+pub(crate) use discovery::rank;
 use query::Query;
 use route::Route;
 
@@ -171,6 +172,7 @@ impl Service {
     fn route(&self, path: &str, call: Call) -> Result<Response<Body>, Status> {
         let api = &self.shared.api;
         match route::find(api, path)? {
+            Route::Nowhere => Ok(answer::not_found()),
             Route::Text(text) => Ok(answer::text(text)),
             Route::Version => Ok(answer::json(200, &discovery::version())),
             Route::Document(document) => discovery::document(api, &document, &call),

@@ -91,19 +91,14 @@ impl Choice {
         for field in fields.keys() {
             let always = ["metadata.name", "metadata.namespace"].contains(&field);
             if !always && !target.kind.selectable.iter().any(|one| one == field) {
-                let (version, plural) = (target.kind.api_version(), &target.kind.plural);
-                let version = if target.kind.group.is_empty() {
-                    format!("/{version}")
+                let message = if target.kind.selectable.is_empty() {
+                    format!(
+                        "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    )
                 } else {
-                    version
+                    format!("field label not supported: {field}")
                 };
-                return Err(Status::bad_request(format!(
-                    "Unable to find {:?} that match label selector {:?}, field selector {:?}: field label not \
-                     supported: {field}",
-                    format!("{version}, Resource={plural}"),
-                    query.get("labelSelector"),
-                    query.get("fieldSelector"),
-                )));
+                return Err(Status::bad_request(message));
             }
         }
         let namespace = if target.namespace.is_empty() {
@@ -175,6 +170,9 @@ pub(super) fn list(api: &Api, target: &Target, call: &Call) -> Result<Response<B
     let page = page(api, target, &call.query, &choice)?;
     let kind = &target.kind;
     let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
+    if kind.structural.is_some() {
+        metadata["continue"] = "".into();
+    }
     if let Some(token) = &page.token {
         metadata["continue"] = token.clone().into();
         if let Some(remaining) = page.remaining {
@@ -233,7 +231,7 @@ fn list_bytes(kind: &Kind, metadata: &Value, objects: &[Arc<Stored>]) -> Bytes {
                 text.push(b'{');
                 text.extend_from_slice(rest);
             }
-            None => text.extend_from_slice(&object.json),
+            None => text.extend_from_slice(&in_version(kind, object)),
         }
     }
     text.extend_from_slice(b"]}");
@@ -247,6 +245,16 @@ pub(super) fn type_prefix(kind: &Kind) -> String {
         kind.api_version(),
         kind.kind
     )
+}
+
+/// The bytes of an object in a version of its kind. Versions differ in nothing else.
+pub(super) fn in_version(kind: &Kind, object: &Stored) -> Bytes {
+    if kind.structural.is_none() || object.json.starts_with(type_prefix(kind).as_bytes()) {
+        return object.json.clone();
+    }
+    let mut value = object.value();
+    value["apiVersion"] = kind.api_version().into();
+    Bytes::from(value.to_string())
 }
 
 fn page(api: &Api, target: &Target, query: &Query, choice: &Choice) -> Result<Page, Status> {
@@ -340,7 +348,9 @@ fn write_token(revision: Option<u64>, start: &str) -> String {
 }
 
 fn read_token(token: &str) -> Result<(Option<u64>, String), Status> {
-    let wrong = || Status::bad_request("continue key is not valid: it was not made by this server");
+    let wrong = || {
+        Status::bad_request("invalid continue token: continue key is not valid: this server has not made it")
+    };
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| wrong())?;
     let read: Value = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
     let start = read["start"].as_str().ok_or_else(wrong)?;

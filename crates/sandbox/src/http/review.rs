@@ -11,7 +11,7 @@ use crate::status::Status;
 
 /// Answers a review.
 pub(super) fn answer(
-    _api: &Arc<Api>,
+    api: &Arc<Api>,
     target: &Target,
     mut review: Value,
     caller: &Caller,
@@ -25,7 +25,10 @@ pub(super) fn answer(
         review["metadata"] = json!({});
     }
     review["status"] = match target.kind.kind.as_str() {
-        "SelfSubjectReview" => json!({ "userInfo": { "username": caller.user, "groups": caller.groups } }),
+        "SelfSubjectReview" => {
+            review["metadata"]["creationTimestamp"] = api.clock.stamp().into();
+            json!({ "userInfo": { "username": caller.user, "uid": caller.user, "groups": caller.groups } })
+        }
         "TokenReview" => {
             json!({ "authenticated": true, "user": { "username": caller.user, "groups": caller.groups } })
         }

@@ -5,6 +5,8 @@ use crate::status::Status;
 
 /// What a path means.
 pub(super) enum Route {
+    /// Nothing: neither a path of the API nor of anything else.
+    Nowhere,
     /// A plain word: the health checks.
     Text(&'static str),
     /// `/version`.
@@ -62,7 +64,7 @@ pub(super) fn find(api: &Api, path: &str) -> Result<Route, Status> {
             (*version).to_owned(),
         ))),
         ["apis", group, version, rest @ ..] => resource(api, group, version, rest),
-        _ => Err(Status::no_such_resource()),
+        _ => Ok(Route::Nowhere),
     }
 }
 

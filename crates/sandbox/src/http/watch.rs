@@ -228,7 +228,7 @@ impl Watch {
     fn tell(&mut self, kind: &str, object: &Stored) {
         if self.form == Form::Object {
             let mut line = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
-            line.extend_from_slice(&object.json);
+            line.extend_from_slice(&super::read::in_version(&self.kind, object));
             line.extend_from_slice(b"}\n");
             self.waiting.push_back(Bytes::from(line));
             return;

@@ -10,6 +10,7 @@ use super::read::{Choice, view};
 use super::{Call, review};
 use crate::api::{Api, DeleteOptions, Deleted, Operation, Patch, Propagation, Target, WriteOptions, Written};
 use crate::registry::Verbs;
+use crate::schema::protobuf;
 use crate::status::{FieldError, Status};
 
 /// Kinds whose deletion answers with the object and not with a Status.
@@ -25,7 +26,7 @@ const ANSWERS_OBJECT: [&str; 7] = [
 
 /// Creates an object.
 pub(super) fn create(api: &Arc<Api>, target: &Target, call: &Call) -> Result<Response<Body>, Status> {
-    let object = body(call)?;
+    let object = body(target, call)?;
     if target.kind.verbs == Verbs::Create {
         return review::answer(api, target, object, &call.caller);
     }
@@ -44,7 +45,7 @@ pub(super) fn create(api: &Arc<Api>, target: &Target, call: &Call) -> Result<Res
 
 /// Replaces an object.
 pub(super) fn update(api: &Arc<Api>, target: &Target, call: &Call) -> Result<Response<Body>, Status> {
-    let object = body(call)?;
+    let object = body(target, call)?;
     let options = call.query.write_options("UpdateOptions")?;
     if target.subresource == "finalize" {
         return finalize(api, target, object, &options, call);
@@ -55,7 +56,7 @@ pub(super) fn update(api: &Arc<Api>, target: &Target, call: &Call) -> Result<Res
 
 /// Changes an object.
 pub(super) fn patch(api: &Arc<Api>, target: &Target, call: &Call) -> Result<Response<Body>, Status> {
-    let patch_body = body(call)?;
+    let patch_body = body(target, call)?;
     let options = call.query.write_options("PatchOptions")?;
     let force = call.query.flag("force");
     let patch = match call.content_type.as_str() {
@@ -69,7 +70,8 @@ pub(super) fn patch(api: &Arc<Api>, target: &Target, call: &Call) -> Result<Resp
             manager: call.query.get("fieldManager").to_owned(),
             force,
         },
-        _ => return Err(crate::patch::unsupported()),
+        "application/strategic-merge-patch+json" => return Err(crate::patch::unsupported()),
+        _ => return Err(crate::patch::unknown_media()),
     };
     if force && !matches!(patch, Patch::Apply { .. }) {
         let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
@@ -81,7 +83,7 @@ pub(super) fn patch(api: &Arc<Api>, target: &Target, call: &Call) -> Result<Resp
 
 /// Creates something below an object: an eviction, a binding.
 pub(super) fn post_below(api: &Arc<Api>, target: &Target, call: &Call) -> Result<Response<Body>, Status> {
-    let object = body(call)?;
+    let object = body(target, call)?;
     match target.subresource.as_str() {
         "eviction" => {
             let mut options = delete_options(&object["deleteOptions"])?;
@@ -131,7 +133,7 @@ pub(super) fn delete(api: &Arc<Api>, target: &Target, call: &Call) -> Result<Res
     if !target.subresource.is_empty() {
         return Err(Status::method_not_allowed());
     }
-    let options = all_delete_options(call)?;
+    let options = all_delete_options(target, call)?;
     let deleted = api.delete(target, &options)?;
     let kind = &target.kind;
     if !deleted.gone || ANSWERS_OBJECT.contains(&kind.resource().as_str()) {
@@ -155,7 +157,7 @@ pub(super) fn delete_collection(
     if target.kind.verbs != Verbs::All {
         return Err(Status::method_not_allowed());
     }
-    let options = all_delete_options(call)?;
+    let options = all_delete_options(target, call)?;
     let choice = Choice::of(target, &call.query)?;
     let snapshot = api.store.list(&target.kind.resource(), &choice.prefix);
     let mut items = Vec::new();
@@ -167,7 +169,15 @@ pub(super) fn delete_collection(
             ..target.clone()
         };
         match api.delete(&one, &options) {
-            Ok(Deleted { object, .. }) => items.push(object),
+            Ok(Deleted { mut object, .. }) => {
+                if let Some(object) = object
+                    .as_object_mut()
+                    .filter(|_| target.kind.structural.is_none())
+                {
+                    object.retain(|field, _| field != "apiVersion" && field != "kind");
+                }
+                items.push(object);
+            }
             Err(status) if status.is_not_found() => {}
             Err(status) => return Err(status),
         }
@@ -206,9 +216,14 @@ fn written_answer(api: &Api, target: &Target, written: Written, call: &Call) -> 
 }
 
 /// The body of a request, of JSON or YAML.
-fn body(call: &Call) -> Result<Value, Status> {
-    if call.content_type.contains("protobuf") {
-        return Err(crate::patch::unsupported());
+fn body(target: &Target, call: &Call) -> Result<Value, Status> {
+    if call.content_type == protobuf::MEDIA_TYPE {
+        return protobuf::read(&call.body).ok_or_else(|| {
+            let kind = &target.kind.kind;
+            Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {kind})"
+            ))
+        });
     }
     let text = std::str::from_utf8(&call.body).map_err(|_| Status::bad_request("the body is no UTF-8"))?;
     if call.content_type.ends_with("yaml") && !text.trim_start().starts_with('{') {
@@ -226,11 +241,11 @@ fn body(call: &Call) -> Result<Value, Status> {
 }
 
 /// The options of a deletion, from the body and from the query.
-fn all_delete_options(call: &Call) -> Result<DeleteOptions, Status> {
+fn all_delete_options(target: &Target, call: &Call) -> Result<DeleteOptions, Status> {
     let mut options = if call.body.is_empty() {
         DeleteOptions::default()
     } else {
-        delete_options(&body(call)?)?
+        delete_options(&body(target, call)?)?
     };
     let query = &call.query;
     options.dry_run |= query.dry_run("DeleteOptions")?;

@@ -33,12 +33,23 @@ fn json(object: &Value, patch: Value) -> Result<Value, Status> {
         .map_err(|error| Status::bad_request(error.to_string()))?;
     let mut changed = object.clone();
     json_patch::patch(&mut changed, &operations).map_err(|error| {
-        let message = format!("the server rejected our request due to an error in our request: {error}");
-        let mut status = Status::new(422, "Invalid", message);
+        let _ = error;
+        let mut status = Status::new(
+            422,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+        );
         status.details = Some(Box::new(serde_json::json!({})));
         status
     })?;
     Ok(changed)
+}
+
+/// 415: nothing is known of this kind of body.
+pub(crate) fn unknown_media() -> Status {
+    let mut status = Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+    status.details = Some(Box::new(serde_json::json!({})));
+    status
 }
 
 /// 415: this resource does not know this kind of patch.
@@ -46,4 +57,23 @@ pub(crate) fn unsupported() -> Status {
     let message = "the body of the request was in an unknown format - accepted media types include: \
                    application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
     Status::new(415, "UnsupportedMediaType", message)
+}
+
+/// A value as Go prints a map of it.
+pub(crate) fn go_text(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut pairs: Vec<(&String, &Value)> = map.iter().collect();
+            pairs.sort_by_key(|(key, _)| key.as_str());
+            let pairs: Vec<String> = pairs
+                .into_iter()
+                .map(|(key, value)| format!("{key}:{}", go_text(value)))
+                .collect();
+            format!("map[{}]", pairs.join(" "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".to_owned(),
+        other => other.to_string(),
+    }
 }

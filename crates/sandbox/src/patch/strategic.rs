@@ -139,9 +139,9 @@ fn merge_list(items: ItemsOf<'_>, old: &[Value], new: &[Value]) -> Result<Vec<Va
     let mut merged = old.to_vec();
     for item in new {
         let Some(wanted) = item.get(key) else {
-            return Err(Status::bad_request(format!(
-                "map: {item} does not contain declared merge key: {key}"
-            )));
+            let item = super::go_text(item);
+            let message = format!("map: {item} does not contain declared merge key: {key}");
+            return Err(Status::new(500, "", message));
         };
         if item[DIRECTIVE] == "delete" {
             merged.retain(|one| one.get(key) != Some(wanted));

@@ -26,11 +26,22 @@ pub(crate) fn check(node: Node<'_>, object: &mut Value) -> Vec<Problem> {
 #[derive(Default)]
 struct Path {
     text: String,
+    /// The names of the fields on the way, without indices and keys of maps.
+    fields: Vec<String>,
     /// The last definition on the way, and its Go name, which an error of types tells.
     owner: String,
 }
 
 impl Path {
+    /// Goes to a field.
+    fn field<T>(&mut self, name: &str, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.fields.push(name.to_owned());
+        let done = self.within(name, work);
+        self.fields.pop();
+        done
+    }
+
+    /// Goes to an item of a list, or to a key of a map.
     fn within<T>(&mut self, part: &str, work: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.text.len();
         if length > 0 && !part.starts_with('[') {
@@ -92,9 +103,11 @@ fn visit_object(node: Node<'_>, map: &mut Map<String, Value>, path: &mut Path, p
             gone.push(name.clone());
             continue;
         };
-        path.within(name, |path| visit(inner, value, path, problems));
+        path.field(name, |path| visit(inner, value, path, problems));
         let field = definition.fields.get(name.as_str());
-        if value.is_null() && field.is_some() || field.is_some_and(|field| vanishes(field, value)) {
+        if value.is_null() && field.is_some() && !node.keeps_nulls()
+            || field.is_some_and(|field| vanishes(field, value))
+        {
             gone.push(name.clone());
         }
     }
@@ -211,13 +224,8 @@ fn wrong(path: &Path, value: &Value, wanted: &str) -> Problem {
         Value::Array(_) => "array".to_owned(),
         Value::Object(_) => "object".to_owned(),
     };
-    // An index has no name in Go.
-    let field: String = path
-        .text
-        .split('.')
-        .map(|part| part.split('[').next().unwrap_or(part))
-        .collect::<Vec<_>>()
-        .join(".");
+    // Indices and keys have no names in Go.
+    let field = path.fields.join(".");
     let owner = &path.owner;
     Problem::Type(format!(
         "json: cannot unmarshal {found} into Go struct field {owner}.{field} of type {wanted}"

@@ -5,6 +5,7 @@
 //! them here: the check of what a client sends, apply, strategic merge, and the OpenAPI documents that are served.
 
 mod check;
+pub(crate) mod protobuf;
 mod quantity;
 mod table;
 
@@ -28,6 +29,8 @@ pub(crate) struct Schema {
     pub kinds: HashMap<(String, String, String), usize>,
     /// The version of Kubernetes that the types are of, as `1.33.0`.
     pub version: String,
+    /// Whether a null is a value. To Go's structs, and so to the builtin types, it is none.
+    pub keeps_nulls: bool,
 }
 
 /// An object with known fields.
@@ -103,6 +106,8 @@ pub(crate) struct Field {
     pub required: bool,
     /// What becomes of a zero value.
     pub zero: Zero,
+    /// The numbers in protobuf on the way to the field: its own, or that of a message around it first.
+    pub numbers: Vec<u32>,
 }
 
 /// How a strategic merge tells the items of a list apart: by a key, or by their values.
@@ -256,7 +261,18 @@ impl<'a> Node<'a> {
     }
 
     /// The default of a field, where a missing one counts as that.
-    pub(crate) fn default_of(self, field: &str) -> Option<&'a Value> {
-        self.declared(field)?.default.as_ref()
+    pub(crate) fn default_of(self, field: &str) -> Option<Value> {
+        let field = self.declared(field)?;
+        match (&field.default, field.zero, &field.of) {
+            (Some(default), ..) => Some(default.clone()),
+            (None, Zero::Always, Type::Scalar(Scalar::String)) => Some("".into()),
+            (None, Zero::Always, Type::Scalar(Scalar::Int32 | Scalar::Int64)) => Some(0.into()),
+            _ => None,
+        }
+    }
+
+    /// Whether a null is a value.
+    pub(crate) const fn keeps_nulls(self) -> bool {
+        self.schema.keeps_nulls
     }
 }

@@ -44,6 +44,7 @@ fn field<'a>(mut words: impl Iterator<Item = &'a str>) -> Field {
         default: None,
         required: false,
         zero: Zero::Kept,
+        numbers: Vec::new(),
     };
     for word in words {
         let (name, text) = word.split_once('=').unwrap_or((word, ""));
@@ -64,7 +65,15 @@ fn field<'a>(mut words: impl Iterator<Item = &'a str>) -> Field {
             "*" => field.required = true,
             "z" => field.zero = Zero::Dropped,
             "e" => field.zero = Zero::Always,
-            _ => {}
+            _ => {
+                let numbers = word
+                    .strip_prefix('#')
+                    .into_iter()
+                    .flat_map(|text| text.split('/'));
+                field
+                    .numbers
+                    .extend(numbers.filter_map(|number| number.parse::<u32>().ok()));
+            }
         }
     }
     field
