@@ -1,7 +1,7 @@
 //! The integration tests: one binary, so that everything is linked once.
 //!
 //! `layers` holds the architecture, `real` drives the built binary on a real Kubernetes control plane,
-//! `render` compares the renderer with kustomize.
+//! `render` compares the renderer with kustomize, `sandbox` the sandbox with a real control plane.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 
@@ -9,6 +9,7 @@ mod harness;
 mod layers;
 mod real;
 mod render;
+mod sandbox;
 
 /// A test file that nobody declares would never run.
 #[test]
@@ -20,6 +21,7 @@ fn every_file_is_declared() {
         ("real", "real/mod.rs"),
         ("harness", "harness/mod.rs"),
         ("render", "render/mod.rs"),
+        ("sandbox", "sandbox/mod.rs"),
     ] {
         let declared = std::fs::read_to_string(root.join(parent)).unwrap();
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {

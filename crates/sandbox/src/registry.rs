@@ -4,9 +4,9 @@
 //! hooks in a request is the order of a real server's registry strategies:
 //!
 //! ```text
-//! create:  decode → default → prepare_for_create → validate_create → store
-//! update:  decode → default → prepare_for_update → validate_update → store
-//! status:  decode → default → (spec and labels stay as they are) → prepare_for_status → validate_status → store
+//! create:  default → prepare_for_create → validate_create → store
+//! update:  default → prepare_for_update → validate_update → store
+//! status:  default → (spec and labels stay as they are) → prepare_for_status → validate_status → store
 //! read:    table             for the table that `kubectl get` prints
 //! ```
 
@@ -136,9 +136,6 @@ pub struct Context {
 /// What happens at the points of a request; each is a plain function, and [`Hooks::default`] does the usual.
 #[derive(Clone, Copy)]
 pub struct Hooks {
-    /// Reads the object into the kind's type and writes it out again, which drops what the type does not have; gives the
-    /// paths of those fields, or says what has a wrong type.
-    pub decode: fn(&mut Value) -> Result<Vec<String>, String>,
     /// Fills what the user has left out. Sees every object that is written.
     pub default: fn(&mut Value),
     /// Resets what a user may not set (status, generation), and allocates (cluster IP, ports).
@@ -236,7 +233,12 @@ impl Kind {
     pub(crate) fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         match &self.structural {
             Some(custom) => custom.row(object, now),
-            None => self.hooks.table.iter().map(|cell| (cell.value)(object, now)).collect(),
+            None => self
+                .hooks
+                .table
+                .iter()
+                .map(|cell| (cell.value)(object, now))
+                .collect(),
         }
     }
 
@@ -371,7 +373,6 @@ impl Column {
 impl Default for Hooks {
     fn default() -> Self {
         Self {
-            decode: |_| Ok(Vec::new()),
             default: |_| (),
             prepare_for_create: |_, _| Ok(()),
             prepare_for_update: |_, _, _| Ok(()),
@@ -394,7 +395,9 @@ impl std::fmt::Debug for Hooks {
 /// The table of a kind that has none of its own.
 const NAME_AND_AGE: [Cell; 2] = [
     Cell::new("Name", "string", |object, _| object["metadata"]["name"].clone()),
-    Cell::new("Created At", "date", |object, _| object["metadata"]["creationTimestamp"].clone()),
+    Cell::new("Created At", "date", |object, _| {
+        object["metadata"]["creationTimestamp"].clone()
+    }),
 ];
 
 // === impl Cell ===

@@ -3,7 +3,6 @@
 //! The names are in [`table`]; [`hooks`] tells what a kind does at the points of a request.
 
 mod allocate;
-mod decode;
 mod defaults;
 pub(crate) mod fields;
 mod printer;
@@ -11,7 +10,6 @@ mod quality;
 pub(crate) mod quantity;
 mod strategy;
 mod table;
-mod types;
 mod validate;
 
 use crate::registry::{Hooks, Kind};
@@ -31,7 +29,6 @@ pub(crate) fn builtin() -> Vec<Kind> {
 /// What a kind does at the points of a request.
 fn hooks() -> Hooks {
     Hooks {
-        decode: |object| decode::decode(object).map(|decoded| decoded.unknown),
         default: defaults::default,
         prepare_for_create: strategy::prepare_for_create,
         prepare_for_update: strategy::prepare_for_update,

@@ -44,9 +44,10 @@ pub fn table(group: &str, kind: &str) -> Option<&'static [Cell]> {
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &other::BINDING,
         ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => &other::ADMISSION_POLICY,
         ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => &other::ADMISSION_BINDING,
-        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration") => {
-            &other::WEBHOOKS
-        }
+        (
+            "admissionregistration.k8s.io",
+            "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration",
+        ) => &other::WEBHOOKS,
         _ => return None,
     })
 }

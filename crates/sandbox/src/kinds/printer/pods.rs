@@ -16,17 +16,29 @@ pub const POD: [Cell; 9] = [
     Cell::new("Status", "string", |pod, _| State::of(pod).reason.into()),
     Cell::new("Restarts", "string", restarts),
     AGE,
-    Cell::wide("IP", "string", |pod, _| or_none(pod["status"]["podIPs"][0]["ip"].as_str())),
-    Cell::wide("Node", "string", |pod, _| or_none(pod["spec"]["nodeName"].as_str())),
-    Cell::wide("Nominated Node", "string", |pod, _| or_none(pod["status"]["nominatedNodeName"].as_str())),
+    Cell::wide("IP", "string", |pod, _| {
+        or_none(pod["status"]["podIPs"][0]["ip"].as_str())
+    }),
+    Cell::wide("Node", "string", |pod, _| {
+        or_none(pod["spec"]["nodeName"].as_str())
+    }),
+    Cell::wide("Nominated Node", "string", |pod, _| {
+        or_none(pod["status"]["nominatedNodeName"].as_str())
+    }),
     Cell::wide("Readiness Gates", "string", |pod, _| gates(pod).into()),
 ];
 
 pub const TEMPLATE: [Cell; 4] = [
     NAME,
-    Cell::new("Containers", "string", |object, _| of_containers(&object["template"]["spec"], "name").into()),
-    Cell::new("Images", "string", |object, _| of_containers(&object["template"]["spec"], "image").into()),
-    Cell::new("Pod Labels", "string", |object, _| labels(&object["template"]["metadata"], "labels").into()),
+    Cell::new("Containers", "string", |object, _| {
+        of_containers(&object["template"]["spec"], "name").into()
+    }),
+    Cell::new("Images", "string", |object, _| {
+        of_containers(&object["template"]["spec"], "image").into()
+    }),
+    Cell::new("Pod Labels", "string", |object, _| {
+        labels(&object["template"]["metadata"], "labels").into()
+    }),
 ];
 
 /// What the containers of a pod come to.
@@ -67,7 +79,9 @@ fn gates(pod: &Value) -> String {
 impl State {
     fn of(pod: &Value) -> Self {
         let (spec, status) = (&pod["spec"], &pod["status"]);
-        let sidecars = items(spec, "initContainers").iter().filter(|one| text(one, "restartPolicy") == "Always");
+        let sidecars = items(spec, "initContainers")
+            .iter()
+            .filter(|one| text(one, "restartPolicy") == "Always");
         let phase = text(status, "phase");
         let mut state = Self {
             ready: 0,
@@ -79,12 +93,14 @@ impl State {
                 reason => reason.to_owned(),
             },
         };
-        let gated = |one: &Value| text(one, "type") == "PodScheduled" && text(one, "reason") == "SchedulingGated";
+        let gated =
+            |one: &Value| text(one, "type") == "PodScheduled" && text(one, "reason") == "SchedulingGated";
         if items(status, "conditions").iter().any(gated) {
             "SchedulingGated".clone_into(&mut state.reason);
         }
         let starts = state.initialise(pod);
-        let is_initialized = |one: &Value| text(one, "type") == "Initialized" && text(one, "status") == "True";
+        let is_initialized =
+            |one: &Value| text(one, "type") == "Initialized" && text(one, "status") == "True";
         if !starts || items(status, "conditions").iter().any(is_initialized) {
             state.run(pod);
         }
@@ -100,7 +116,9 @@ impl State {
         let containers = items(&pod["spec"], "initContainers");
         for (index, container) in items(&pod["status"], "initContainerStatuses").iter().enumerate() {
             self.restarted(container);
-            let is_sidecar = containers.get(index).is_some_and(|one| text(one, "restartPolicy") == "Always");
+            let is_sidecar = containers
+                .get(index)
+                .is_some_and(|one| text(one, "restartPolicy") == "Always");
             let (waiting, ended) = (&container["state"]["waiting"], &container["state"]["terminated"]);
             if some(&container["state"], "terminated") && number(ended, "exitCode") == 0 {
                 continue;

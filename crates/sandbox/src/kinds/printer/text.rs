@@ -13,7 +13,9 @@ pub const UNSET: &str = "<unset>";
 pub const NAME: Cell = Cell::new("Name", "string", |object, _| object["metadata"]["name"].clone());
 
 /// How long ago an object was made.
-pub const AGE: Cell = Cell::new("Age", "string", |object, now| since(&object["metadata"]["creationTimestamp"], now).into());
+pub const AGE: Cell = Cell::new("Age", "string", |object, now| {
+    since(&object["metadata"]["creationTimestamp"], now).into()
+});
 
 /// The names of the containers of a template.
 pub const CONTAINERS: Cell = Cell::wide("Containers", "string", |object, _| {
@@ -26,17 +28,25 @@ pub const IMAGES: Cell = Cell::wide("Images", "string", |object, _| {
 });
 
 /// The label selector of an object.
-pub const SELECTOR: Cell = Cell::wide("Selector", "string", |object, _| selector(&object["spec"]["selector"]).into());
+pub const SELECTOR: Cell = Cell::wide("Selector", "string", |object, _| {
+    selector(&object["spec"]["selector"]).into()
+});
 
 /// A field of all containers.
 pub fn of_containers(spec: &Value, field: &str) -> String {
-    let all: Vec<&str> = items(spec, "containers").iter().map(|container| text(container, field)).collect();
+    let all: Vec<&str> = items(spec, "containers")
+        .iter()
+        .map(|container| text(container, field))
+        .collect();
     all.join(",")
 }
 
 /// A count in the object.
 pub fn count(object: &Value, pointer: &str) -> i64 {
-    object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_i64)
+        .unwrap_or_default()
 }
 
 /// `a=1,b=2`, or that there is nothing.
@@ -45,7 +55,11 @@ pub fn labels(value: &Value, key: &str) -> String {
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
         .collect();
     all.sort();
-    if all.is_empty() { NONE.to_owned() } else { all.join(",") }
+    if all.is_empty() {
+        NONE.to_owned()
+    } else {
+        all.join(",")
+    }
 }
 
 /// A label selector as `kubectl` writes it.
@@ -65,7 +79,11 @@ pub fn selector(selector: &Value) -> String {
         });
     }
     all.sort();
-    if all.is_empty() { NONE.to_owned() } else { all.join(",") }
+    if all.is_empty() {
+        NONE.to_owned()
+    } else {
+        all.join(",")
+    }
 }
 
 /// An integer or a text as text.
@@ -120,7 +138,13 @@ pub fn first(all: &[String], most: usize) -> String {
 pub fn balancer(status: &Value) -> String {
     let ingress = items(&status["loadBalancer"], "ingress").iter();
     let mut all: Vec<&str> = ingress
-        .map(|one| if text(one, "ip").is_empty() { text(one, "hostname") } else { text(one, "ip") })
+        .map(|one| {
+            if text(one, "ip").is_empty() {
+                text(one, "hostname")
+            } else {
+                text(one, "ip")
+            }
+        })
         .collect();
     all.sort_unstable();
     all.dedup();
