@@ -173,7 +173,8 @@ impl Cluster {
         &self.token
     }
 
-    pub(crate) fn clock(&self) -> &Clock {
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
         &self.shared.api.clock
     }
 }

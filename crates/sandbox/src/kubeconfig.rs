@@ -1,5 +1,7 @@
 //! Kubeconfig: how clients find clusters, one file for several of them.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -32,18 +34,20 @@ impl std::fmt::Debug for Access {
 pub fn kubeconfig(clusters: &[Access]) -> String {
     let (mut servers, mut users, mut contexts) = (String::new(), String::new(), String::new());
     for access in clusters {
+        // Writing to a string cannot fail.
         let Access {
             name, server, token, ..
         } = access;
-        servers.push_str(&format!("- name: {name}\n  cluster:\n    server: {server}\n"));
+        let _ = write!(servers, "- name: {name}\n  cluster:\n    server: {server}\n");
         if let Some(authority) = &access.authority {
             let data = STANDARD.encode(authority);
-            servers.push_str(&format!("    certificate-authority-data: {data}\n"));
+            let _ = writeln!(servers, "    certificate-authority-data: {data}");
         }
-        users.push_str(&format!("- name: {name}\n  user:\n    token: {token}\n"));
-        contexts.push_str(&format!(
+        let _ = write!(users, "- name: {name}\n  user:\n    token: {token}\n");
+        let _ = write!(
+            contexts,
             "- name: {name}\n  context:\n    cluster: {name}\n    user: {name}\n"
-        ));
+        );
     }
     let current = clusters.first().map_or("\"\"", |access| access.name.as_str());
     format!(

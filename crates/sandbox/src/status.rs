@@ -342,7 +342,7 @@ mod tests {
     fn the_sentences_are_those_of_a_real_server() {
         let replicas = FieldError::invalid("spec.replicas", -1, "must be greater than or equal to 0");
         let selector = FieldError::required("spec.selector", "");
-        let status = Status::invalid("apps", "Deployment", "web", &[replicas.clone()]);
+        let status = Status::invalid("apps", "Deployment", "web", std::slice::from_ref(&replicas));
         let wanted = "Deployment.apps \"web\" is invalid: spec.replicas: Invalid value: -1: must be greater than \
                       or equal to 0";
         assert_eq!(status.message, wanted);

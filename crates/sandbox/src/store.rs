@@ -109,13 +109,6 @@ impl Store {
         self.lock().revision
     }
 
-    /// The oldest revision of which changes can still be told.
-    pub fn compacted(&self, resource: &str) -> u64 {
-        let inner = self.lock();
-        let here = inner.collections.get(resource).map_or(0, |one| one.compacted);
-        here.max(inner.compacted)
-    }
-
     /// An object as it is now.
     pub fn get(&self, resource: &str, key: &str) -> Option<Arc<Stored>> {
         self.lock().collections.get(resource)?.objects.get(key).cloned()
@@ -282,11 +275,6 @@ impl Store {
         for collection in inner.collections.values_mut() {
             collection.log.clear();
         }
-    }
-
-    /// Forgets a resource with all its objects.
-    pub fn drop_resource(&self, resource: &str) {
-        self.lock().collections.remove(resource);
     }
 
     fn publish(&self, mut inner: MutexGuard<'_, Inner>, revision: u64) {

@@ -1,6 +1,7 @@
 //! Manager: who owns fields, and in which form `metadata.managedFields` keeps it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
@@ -49,7 +50,7 @@ impl Manager {
         let mut text = format!("{:?}", self.name);
         if !self.subresource.is_empty() {
             text.push_str(" with subresource ");
-            text.push_str(&format!("{:?}", self.subresource));
+            let _ = write!(text, "{:?}", self.subresource);
         }
         if self.operation == Operation::Update {
             text.push_str(" using ");

@@ -42,14 +42,11 @@ pub(super) fn key_of(item_type: Node<'_>, keys: &[Box<str>], item: &Value) -> Re
     Ok(Element::Key(Value::Object(values).to_string().into()))
 }
 
-fn step(node: Node<'_>, shape: &Shape<'_>, item: &Value) -> Option<Element> {
+fn step(shape: &Shape<'_>, item: &Value) -> Option<Element> {
     match shape {
         Shape::Keyed(of, keys) => key_of(*of, keys, item).ok(),
         Shape::Set => Some(Element::Value(item.to_string().into())),
-        Shape::Leaf | Shape::Object(_) => {
-            let _ = node;
-            None
-        }
+        Shape::Leaf | Shape::Object => None,
     }
 }
 
@@ -57,7 +54,7 @@ fn step(node: Node<'_>, shape: &Shape<'_>, item: &Value) -> Option<Element> {
 pub(super) fn paths_of(node: Node<'_>, value: &Value) -> Set {
     let mut set = Set::default();
     match (node.shape(value), value) {
-        (Shape::Object(_), Value::Object(map)) => {
+        (Shape::Object, Value::Object(map)) => {
             for (name, inner) in map {
                 let of = node.field(name).unwrap_or_else(Node::any);
                 let mut below = paths_of(of, inner);
@@ -71,7 +68,7 @@ pub(super) fn paths_of(node: Node<'_>, value: &Value) -> Set {
         (shape @ (Shape::Keyed(..) | Shape::Set), Value::Array(items)) => {
             let of = node.items();
             for item in items {
-                if let Some(element) = step(node, &shape, item) {
+                if let Some(element) = step(&shape, item) {
                     let mut below = if matches!(shape, Shape::Set) {
                         Set::default()
                     } else {
@@ -115,7 +112,7 @@ fn compare_at(
 ) {
     let shape_of = |value: Option<&Value>| value.map_or(Shape::Leaf, |value| node.shape(value));
     let parts = |value: Option<&Value>| match (shape_of(value), value) {
-        (Shape::Object(_), Some(Value::Object(map))) => !map.is_empty(),
+        (Shape::Object, Some(Value::Object(map))) => !map.is_empty(),
         (Shape::Keyed(..) | Shape::Set, Some(Value::Array(items))) => !items.is_empty(),
         _ => false,
     };
@@ -177,7 +174,7 @@ fn compare_items(
         let shape = node.shape(list);
         items
             .iter()
-            .filter_map(|item| Some((step(node, &shape, item)?, item.clone())))
+            .filter_map(|item| Some((step(&shape, item)?, item.clone())))
             .collect()
     };
     let (old, new) = (index(old), index(new));
@@ -206,7 +203,7 @@ pub(super) fn merge(node: Node<'_>, live: Option<&Value>, applied: Option<&Value
     let shape = |value: Option<&Value>| value.map_or(Shape::Leaf, |value| node.shape(value));
     match (shape(live), live, shape(applied), applied) {
         (_, Some(live), _, None) => Some(live.clone()),
-        (Shape::Object(_), Some(Value::Object(old)), Shape::Object(_), Some(Value::Object(new)))
+        (Shape::Object, Some(Value::Object(old)), Shape::Object, Some(Value::Object(new)))
             if !(old.is_empty() && new.is_empty()) =>
         {
             merge_fields(node, old, new)
@@ -217,10 +214,10 @@ pub(super) fn merge(node: Node<'_>, live: Option<&Value>, applied: Option<&Value
             Shape::Keyed(..) | Shape::Set,
             Some(Value::Array(new)),
         ) if !(old.is_empty() && new.is_empty()) => merge_items(node, old, new),
-        (_, _, Shape::Object(_), Some(Value::Object(new))) if !new.is_empty() => {
+        (_, _, Shape::Object, Some(Value::Object(new))) if !new.is_empty() => {
             merge_fields(node, &Map::new(), new)
         }
-        (Shape::Object(_) | Shape::Keyed(..) | Shape::Set, Some(live), _, Some(Value::Null))
+        (Shape::Object | Shape::Keyed(..) | Shape::Set, Some(live), _, Some(Value::Null))
             if !is_bare(live) =>
         {
             Some(live.clone())
@@ -256,14 +253,13 @@ fn merge_items(node: Node<'_>, old: &[Value], new: &[Value]) -> Option<Value> {
     let elements = |items: &[Value]| -> Vec<Element> {
         let list = Value::Array(items.to_vec());
         let shape = node.shape(&list);
-        let place = |(at, item)| step(node, &shape, item).unwrap_or(Element::Index(at));
+        let place = |(at, item)| step(&shape, item).unwrap_or(Element::Index(at));
         items.iter().enumerate().map(place).collect()
     };
     let (left, right) = (elements(old), elements(new));
     let find = |list: &[Element], element: &Element| list.iter().position(|one| one == element);
     let is_set = matches!(node.of(), Type::List(_, crate::schema::ListKind::Set));
-    let join = |element: &Element, l: Option<usize>, r: Option<usize>| {
-        let _ = element;
+    let join = |l: Option<usize>, r: Option<usize>| {
         let (l, r) = (l.and_then(|at| old.get(at)), r.and_then(|at| new.get(at)));
         if is_set { r.or(l).cloned() } else { merge(of, l, r) }
     };
@@ -273,7 +269,7 @@ fn merge_items(node: Node<'_>, old: &[Value], new: &[Value]) -> Option<Value> {
         if let (Some(here), Some(there)) = (left.get(l), right.get(r)) {
             if here == there {
                 merged.insert(here.clone());
-                out.extend(join(here, Some(l), Some(r)));
+                out.extend(join(Some(l), Some(r)));
                 (l, r) = (l + 1, r + 1);
                 shared.next();
                 continue;
@@ -285,7 +281,7 @@ fn merge_items(node: Node<'_>, old: &[Value], new: &[Value]) -> Option<Value> {
         }
         if let Some(here) = left.get(l) {
             if !right.contains(here) {
-                out.extend(join(here, Some(l), None));
+                out.extend(join(Some(l), None));
                 l += 1;
                 continue;
             }
@@ -295,7 +291,7 @@ fn merge_items(node: Node<'_>, old: &[Value], new: &[Value]) -> Option<Value> {
         }
         if let Some(there) = right.get(r) {
             merged.insert(there.clone());
-            out.extend(join(there, find(&left, there), Some(r)));
+            out.extend(join(find(&left, there), Some(r)));
             r += 1;
             if shared.peek() == Some(&there) {
                 shared.next();
@@ -308,7 +304,7 @@ fn merge_items(node: Node<'_>, old: &[Value], new: &[Value]) -> Option<Value> {
 /// The object without the paths of a set; what is emptied by it becomes null.
 pub(super) fn remove(node: Node<'_>, value: &Value, paths: &Set) -> Value {
     match (node.shape(value), value) {
-        (Shape::Object(_), Value::Object(map)) if !map.is_empty() => {
+        (Shape::Object, Value::Object(map)) if !map.is_empty() => {
             let mut left = Map::new();
             for (name, inner) in map {
                 let element = Element::Field(name.as_str().into());
@@ -328,7 +324,7 @@ pub(super) fn remove(node: Node<'_>, value: &Value, paths: &Set) -> Value {
         (shape @ (Shape::Keyed(..) | Shape::Set), Value::Array(items)) if !items.is_empty() => {
             let mut left = Vec::new();
             for item in items {
-                let Some(element) = step(node, &shape, item) else {
+                let Some(element) = step(&shape, item) else {
                     left.push(item.clone());
                     continue;
                 };

@@ -99,11 +99,13 @@ pub(super) fn document(api: &Api, document: &Document, call: &Call) -> Result<Re
     Ok(answer::json(200, &value))
 }
 
+/// Kinds by their version.
+type Versions = BTreeMap<String, Vec<Arc<Kind>>>;
 /// A group with its versions, each with its kinds.
 type Group = (String, Vec<(String, Vec<Arc<Kind>>)>);
 
 fn groups(api: &Api) -> Vec<Group> {
-    let mut groups: BTreeMap<(usize, String), BTreeMap<String, Vec<Arc<Kind>>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, String), Versions> = BTreeMap::new();
     for kind in api.registry.all() {
         let place = ORDER
             .iter()

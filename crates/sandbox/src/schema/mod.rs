@@ -15,7 +15,6 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 pub(crate) use check::{Problem, check};
-pub(crate) use quantity::canonical as canonical_quantity;
 
 /// The types of the builtin kinds.
 static BUILTIN: LazyLock<Schema> = LazyLock::new(|| table::parse(include_str!("../../data/schema.txt")));
@@ -151,14 +150,6 @@ impl Schema {
             .position(|one| one.name.rsplit('.').next() == Some(ending))
     }
 
-    /// The definition of a kind.
-    pub(crate) fn kind(&self, group: &str, version: &str, kind: &str) -> Option<&Definition> {
-        let number = self
-            .kinds
-            .get(&(group.to_owned(), version.to_owned(), kind.to_owned()))?;
-        self.definitions.get(*number)
-    }
-
     /// The type of a kind.
     pub(crate) fn type_of(&self, group: &str, version: &str, kind: &str) -> Option<Type> {
         let number = self
@@ -184,7 +175,7 @@ pub(crate) enum Shape<'a> {
     /// A value that is replaced as a whole.
     Leaf,
     /// An object whose fields merge.
-    Object(Node<'a>),
+    Object,
     /// A list whose items are told apart by keys.
     Keyed(Node<'a>, &'a [Box<str>]),
     /// A list whose items are told apart by their values.
@@ -217,10 +208,10 @@ impl<'a> Node<'a> {
             return Shape::Leaf;
         }
         match (self.of, value) {
-            (Type::Any, Value::Object(_)) | (Type::Map(_, false), Value::Object(_)) => Shape::Object(self),
+            (Type::Any, Value::Object(_)) | (Type::Map(_, false), Value::Object(_)) => Shape::Object,
             (Type::Defined(_) | Type::Builtin(_), Value::Object(_)) => match self.definition() {
                 Some((_, definition)) if definition.atomic => Shape::Leaf,
-                _ => Shape::Object(self),
+                _ => Shape::Object,
             },
             (Type::List(items, ListKind::Map(keys)), Value::Array(_)) => {
                 Shape::Keyed(self.schema.node(items), keys)

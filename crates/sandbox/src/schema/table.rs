@@ -122,7 +122,7 @@ mod tests {
         let containers = &pod.fields["containers"];
         assert!(matches!(&containers.of, Type::List(_, ListKind::Map(keys)) if **keys == ["name".into()]));
         assert!(containers.required);
-        assert!(schema.kind("apps", "v1", "Deployment").is_some());
-        assert!(schema.kind("", "v1", "Pod").is_some());
+        assert!(schema.type_of("apps", "v1", "Deployment").is_some());
+        assert!(schema.type_of("", "v1", "Pod").is_some());
     }
 }
