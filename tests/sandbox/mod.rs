@@ -1,9 +1,11 @@
-//! The sandbox against the reference: the same random requests to it and to a real control plane must be answered alike.
+//! The sandbox beside a real control plane: what one answers, the other does.
 //!
-//! `differential` holds the test and says how to run it over more cases, and how to look at one. What may differ is told in
-//! `crates/sandbox/README.md`, and left out by `normal`.
+//! `differential` sends both the same random requests, and says how to run it over more cases, and how to look at one.
+//! What may differ is told in `crates/sandbox/README.md`, and left out by `normal`.
 
 mod differential;
+mod kinds;
 mod normal;
 mod objects;
+mod rollout;
 mod sequence;

@@ -229,7 +229,7 @@ fn ingress(random: &mut Random) -> Value {
         }
     }
     let mut spec = json!({ "rules": rules });
-    if random.percent(40) {
+    if spec["rules"] == json!([]) || random.percent(40) {
         spec["defaultBackend"] = json!({ "service": { "name": "s", "port": { "name": "http" } } });
     }
     if random.percent(20) {

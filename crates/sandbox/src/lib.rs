@@ -43,7 +43,7 @@ pub use fault::{Fault, FaultHandle, FaultKind};
 pub use http::{Body, Service};
 pub use kubeconfig::{Access, kubeconfig};
 pub use pods::{Always, Answer, Behaviour, Exit, Host, Logs, NODE, Runtime};
-pub use registry::{Column, Context, Hooks, Kind, LogQuery, Registry, ScalePaths, Subresource, Verbs};
+pub use registry::{Cell, Column, Context, Hooks, Kind, LogQuery, Registry, ScalePaths, Subresource, Verbs};
 pub use selector::Selector;
 pub use server::StartError;
 pub use status::{FieldError, FieldErrorKind, Status};

@@ -4,10 +4,10 @@
 //! hooks in a request is the order of a real server's registry strategies:
 //!
 //! ```text
-//! create:  decode → default → prepare_for_create → validate_create → store
-//! update:  decode → default → prepare_for_update → validate_update → store
-//! status:  decode → default → (spec and labels stay as they are) → prepare_for_status → validate_status → store
-//! read:    columns, row      for the table that `kubectl get` prints
+//! create:  default → prepare_for_create → validate_create → store
+//! update:  default → prepare_for_update → validate_update → store
+//! status:  default → (spec and labels stay as they are) → prepare_for_status → validate_status → store
+//! read:    table             for the table that `kubectl get` prints
 //! ```
 
 use std::collections::BTreeMap;
@@ -47,6 +47,10 @@ pub struct Kind {
     pub subresources: Vec<Subresource>,
     /// Paths of fields that a field selector may name, beside `metadata.name` and `metadata.namespace`.
     pub selectable: Vec<String>,
+    /// Whether an update has to tell the resource version that it replaces.
+    pub insists_on_version: bool,
+    /// Whether an update makes an object that is not there.
+    pub created_by_update: bool,
     /// What happens at the points of a request.
     pub hooks: Hooks,
     /// The schema of a custom kind.
@@ -111,6 +115,19 @@ pub struct Column {
     pub priority: u8,
 }
 
+/// One column of a builtin kind's table, with the cell that an object has in it at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// The heading.
+    pub name: &'static str,
+    /// `string`, `integer`, `date` and so on.
+    pub kind: &'static str,
+    /// Whether it is shown with `-o wide` only.
+    pub is_wide: bool,
+    /// The cell.
+    pub value: fn(&Value, Timestamp) -> Value,
+}
+
 /// What a hook may know beside the object: the other objects, and the time. It must not write.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -123,9 +140,6 @@ pub struct Context {
 /// What happens at the points of a request; each is a plain function, and [`Hooks::default`] does the usual.
 #[derive(Clone, Copy)]
 pub struct Hooks {
-    /// Reads the object into the kind's type and writes it out again, which drops what the type does not have; gives the
-    /// paths of those fields, or says what has a wrong type.
-    pub decode: fn(&mut Value) -> Result<Vec<String>, String>,
     /// Fills what the user has left out. Sees every object that is written.
     pub default: fn(&mut Value),
     /// Resets what a user may not set (status, generation), and allocates (cluster IP, ports).
@@ -140,10 +154,8 @@ pub struct Hooks {
     pub validate_update: fn(&Value, &Value) -> Vec<FieldError>,
     /// What is wrong with a new status: `(new, old)`.
     pub validate_status: fn(&Value, &Value) -> Vec<FieldError>,
-    /// The columns of the table.
-    pub columns: fn() -> Vec<Column>,
-    /// The cells of an object's row, one for each column.
-    pub row: fn(&Value, Timestamp) -> Vec<Value>,
+    /// The table that `kubectl get` prints.
+    pub table: &'static [Cell],
     /// What `/log` of a pod answers.
     pub log: fn(&Value, &LogQuery, &Context) -> Result<String, Status>,
 }
@@ -186,6 +198,8 @@ impl Kind {
             verbs: Verbs::All,
             subresources: Vec::new(),
             selectable: Vec::new(),
+            insists_on_version: false,
+            created_by_update: false,
             hooks: Hooks::default(),
             structural: None,
             of: Schema::builtin().type_of(group, version, kind),
@@ -217,7 +231,7 @@ impl Kind {
     pub(crate) fn columns(&self) -> Vec<Column> {
         match &self.structural {
             Some(custom) => custom.columns(),
-            None => (self.hooks.columns)(),
+            None => self.hooks.table.iter().map(Cell::column).collect(),
         }
     }
 
@@ -225,7 +239,12 @@ impl Kind {
     pub(crate) fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         match &self.structural {
             Some(custom) => custom.row(object, now),
-            None => (self.hooks.row)(object, now),
+            None => self
+                .hooks
+                .table
+                .iter()
+                .map(|cell| (cell.value)(object, now))
+                .collect(),
         }
     }
 
@@ -360,7 +379,6 @@ impl Column {
 impl Default for Hooks {
     fn default() -> Self {
         Self {
-            decode: |_| Ok(Vec::new()),
             default: |_| (),
             prepare_for_create: |_, _| Ok(()),
             prepare_for_update: |_, _, _| Ok(()),
@@ -368,8 +386,7 @@ impl Default for Hooks {
             validate_create: |_| Vec::new(),
             validate_update: |_, _| Vec::new(),
             validate_status: |_, _| Vec::new(),
-            columns: name_and_age,
-            row: name_and_age_of,
+            table: &NAME_AND_AGE,
             log: |_, _, _| Ok(String::new()),
         }
     }
@@ -381,20 +398,39 @@ impl std::fmt::Debug for Hooks {
     }
 }
 
-fn name_and_age() -> Vec<Column> {
-    vec![
-        Column::new("Name", "string", "Name must be unique within a namespace."),
-        Column::new(
-            "Created At",
-            "date",
-            "CreationTimestamp is the time when this object was created.",
-        ),
-    ]
-}
+/// The table of a kind that has none of its own.
+const NAME_AND_AGE: [Cell; 2] = [
+    Cell::new("Name", "string", |object, _| object["metadata"]["name"].clone()),
+    Cell::new("Created At", "date", |object, _| {
+        object["metadata"]["creationTimestamp"].clone()
+    }),
+];
 
-fn name_and_age_of(object: &Value, _: Timestamp) -> Vec<Value> {
-    let metadata = &object["metadata"];
-    vec![metadata["name"].clone(), metadata["creationTimestamp"].clone()]
+// === impl Cell ===
+
+impl Cell {
+    /// A cell that is always shown. The kind is `string`, `integer`, `date` and so on.
+    pub const fn new(name: &'static str, kind: &'static str, value: fn(&Value, Timestamp) -> Value) -> Self {
+        Self {
+            name,
+            kind,
+            is_wide: false,
+            value,
+        }
+    }
+
+    /// A cell that is shown with `-o wide` only.
+    pub const fn wide(name: &'static str, kind: &'static str, value: fn(&Value, Timestamp) -> Value) -> Self {
+        Self {
+            is_wide: true,
+            ..Self::new(name, kind, value)
+        }
+    }
+
+    fn column(&self) -> Column {
+        let column = Column::new(self.name, self.kind, "");
+        if self.is_wide { column.wide() } else { column }
+    }
 }
 
 // === impl Registry ===

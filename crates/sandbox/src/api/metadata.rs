@@ -18,9 +18,6 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
                      start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for \
                      validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
-                          alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or \
-                          'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end \
                          with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for \
                          validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
@@ -141,13 +138,7 @@ fn wrong_name(kind: &Kind, name: &str) -> Option<String> {
             _ if name.contains('%') => Some("may not contain '%'".to_owned()),
             _ => None,
         },
-        ("", "Namespace") => wrong(name, 63, is_label(name), LABEL),
-        ("", "Service") => wrong(
-            name,
-            63,
-            is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()),
-            LABEL_1035,
-        ),
+        ("", "Namespace" | "Service") => wrong(name, 63, is_label(name), LABEL),
         _ => wrong(name, 253, name.split('.').all(is_label), SUBDOMAIN),
     }
 }

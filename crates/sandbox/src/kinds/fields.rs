@@ -1,4 +1,4 @@
-//! Fields: reading and writing inside of an object that the decoder has been through.
+//! Fields: reading and writing inside of an object whose fields have the right types.
 
 use std::iter;
 

@@ -3,14 +3,13 @@
 //! The names are in [`table`]; [`hooks`] tells what a kind does at the points of a request.
 
 mod allocate;
-mod decode;
 mod defaults;
 pub(crate) mod fields;
+mod printer;
 mod quality;
 pub(crate) mod quantity;
 mod strategy;
 mod table;
-mod types;
 mod validate;
 
 use crate::registry::{Hooks, Kind};
@@ -20,6 +19,9 @@ pub(crate) fn builtin() -> Vec<Kind> {
     let mut kinds = table::kinds();
     for kind in &mut kinds {
         kind.hooks = hooks();
+        if let Some(table) = printer::table(&kind.group, &kind.kind) {
+            kind.hooks.table = table;
+        }
     }
     kinds
 }
@@ -27,7 +29,6 @@ pub(crate) fn builtin() -> Vec<Kind> {
 /// What a kind does at the points of a request.
 fn hooks() -> Hooks {
     Hooks {
-        decode: |object| decode::decode(object).map(|decoded| decoded.unknown),
         default: defaults::default,
         prepare_for_create: strategy::prepare_for_create,
         prepare_for_update: strategy::prepare_for_update,

@@ -12,8 +12,9 @@ use crate::registry::Context;
 use crate::status::Status;
 
 /// Kinds with a generation; of each, what is compared to see whether it has grown.
-const COUNTED: [(&str, &[&str]); 20] = [
+const COUNTED: [(&str, &[&str]); 21] = [
     ("Pod", &["/spec"]),
+    ("PodTemplate", &["/template"]),
     ("Deployment", &["/spec", "/metadata/annotations"]),
     ("ReplicaSet", &["/spec"]),
     ("ReplicationController", &["/spec"]),
@@ -35,10 +36,14 @@ const COUNTED: [(&str, &[&str]); 20] = [
     ("APIService", &["/spec"]),
 ];
 
+/// The annotation in which a DaemonSet counts its templates.
+const TEMPLATES: &str = "deprecated.daemonset.template.generation";
+
 /// Kinds whose status a write of the object itself does not touch, with the status of a new one.
 fn fresh_status(kind: &str) -> Option<Value> {
     Some(match kind {
-        "Deployment" | "StatefulSet" | "Job" | "CronJob" | "ResourceQuota" | "ValidatingAdmissionPolicy" => {
+        "StatefulSet" => json!({"replicas": 0, "availableReplicas": 0}),
+        "Deployment" | "Job" | "CronJob" | "ResourceQuota" | "ValidatingAdmissionPolicy" => {
             json!({})
         }
         "ReplicaSet" | "ReplicationController" => json!({"replicas": 0}),
@@ -74,11 +79,15 @@ pub fn prepare_for_create(object: &mut Value, context: &Context) -> Result<(), S
         "Service" => allocate::new_service(object, context)?,
         "Namespace" => default_to(&mut object["spec"], "finalizers", json!(["kubernetes"])),
         "Job" => select_own_pods(object),
+        "DaemonSet" => count_templates(object, 1),
         "PersistentVolumeClaim" => {
             add_finalizer(object, "kubernetes.io/pvc-protection");
             default_class(object, context);
         }
-        "PersistentVolume" => add_finalizer(object, "kubernetes.io/pv-protection"),
+        "PersistentVolume" => {
+            add_finalizer(object, "kubernetes.io/pv-protection");
+            object["status"]["lastPhaseTransitionTime"] = context.clock.stamp().into();
+        }
         _ => {}
     }
     Ok(())
@@ -96,6 +105,13 @@ pub fn prepare_for_update(object: &mut Value, old: &Value, context: &Context) ->
     }
     if kind == "Service" {
         allocate::changed_service(object, old, context)?;
+    }
+    if kind == "DaemonSet" {
+        let former = text(&old["metadata"]["annotations"], TEMPLATES)
+            .parse()
+            .unwrap_or(1);
+        let has_changed = object["spec"]["template"] != old["spec"]["template"];
+        count_templates(object, former + i64::from(has_changed));
     }
     if let Some((_, paths)) = COUNTED.iter().find(|(counted, _)| *counted == kind)
         && paths.iter().any(|path| object.pointer(path) != old.pointer(path))
@@ -211,6 +227,12 @@ fn default_class(object: &mut Value, context: &Context) {
     match classes.iter().find(is_default) {
         Some(class) => object["spec"]["storageClassName"] = class["metadata"]["name"].clone(),
         None => remove(&mut object["spec"], "storageClassName"),
+    }
+}
+
+fn count_templates(object: &mut Value, count: i64) {
+    if let Some(annotations) = map_mut(&mut object["metadata"], "annotations") {
+        annotations.insert(TEMPLATES.to_owned(), count.to_string().into());
     }
 }
 

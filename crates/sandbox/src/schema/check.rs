@@ -1,10 +1,15 @@
 //! Check: an object in the form in which a server gives it back: of the right types, with unknown fields told and
 //! gone, and zero values as the types want them.
 
+use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine as _};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{Field, Node, Scalar, Type, Zero, quantity};
+
+/// The length of a time up to its seconds.
+const SECONDS: usize = "2006-01-02T15:04:05".len();
 
 /// What is wrong with a value that a client has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,7 +192,8 @@ fn visit_scalar(scalar: Scalar, value: &mut Value, path: &Path, problems: &mut V
     let whole = |value: &Value| value.as_i64();
     let name = match scalar {
         Scalar::String => value.is_string().then_some(()).ok_or("string"),
-        Scalar::Bytes => value.is_string().then_some(()).ok_or("[]uint8"),
+        Scalar::Bytes if value.is_string() => return visit_bytes(value, problems),
+        Scalar::Bytes => Err("[]uint8"),
         Scalar::Boolean => value.is_boolean().then_some(()).ok_or("bool"),
         Scalar::Number => value.is_number().then_some(()).ok_or("float64"),
         Scalar::Int64 => whole(value).map(drop).ok_or("int64"),
@@ -221,10 +227,32 @@ fn visit_quantity(value: &mut Value, path: &Path, problems: &mut Vec<Problem>) {
     }
 }
 
+fn visit_bytes(value: &Value, problems: &mut Vec<Problem>) {
+    // A reader of Go skips line ends.
+    let text: String = value
+        .as_str()
+        .into_iter()
+        .flat_map(str::chars)
+        .filter(|c| !"\r\n".contains(*c))
+        .collect();
+    let at = match STANDARD.decode(&text) {
+        Ok(_) => return,
+        Err(DecodeError::InvalidByte(at, _)) => at,
+        Err(_) => text.len(),
+    };
+    problems.push(Problem::Type(format!("illegal base64 data at input byte {at}")));
+}
+
 fn visit_time(scalar: Scalar, value: &mut Value, path: &Path, problems: &mut Vec<Problem>) {
     let Some(text) = value.as_str() else {
         return problems.push(wrong(path, value, "v1.Time"));
     };
+    if scalar == Scalar::MicroTime && !text.contains('.') && text.len() > SECONDS {
+        // Microseconds have to be written out.
+        let (form, rest) = ("2006-01-02T15:04:05.000000Z07:00", &text[SECONDS..]);
+        let why = format!("parsing time {text:?} as {form:?}: cannot parse {rest:?} as \".000000\"");
+        return problems.push(Problem::Type(why));
+    }
     match text.parse::<Timestamp>() {
         Ok(time) if scalar == Scalar::MicroTime => {
             *value = time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string().into();

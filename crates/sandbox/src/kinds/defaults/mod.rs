@@ -1,7 +1,7 @@
 //! Defaults: what a server fills in where a user has left something out, kind by kind.
 //!
-//! The rules are those of the `defaults.go` files below `k8s.io/kubernetes/pkg/apis`. They expect an object that
-//! [`super::decode`] has been through.
+//! The rules are those of the `defaults.go` files below `k8s.io/kubernetes/pkg/apis`. They expect an object
+//! whose fields have the right types.
 
 mod network;
 mod other;

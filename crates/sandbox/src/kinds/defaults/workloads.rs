@@ -45,6 +45,8 @@ pub fn stateful_set(object: &mut Value) {
     let spec = &mut object["spec"];
     pods::template(&mut spec["template"]);
     for claim in items_mut(spec, "volumeClaimTemplates") {
+        default_to(claim, "apiVersion", "v1");
+        default_to(claim, "kind", "PersistentVolumeClaim");
         default_to(&mut claim["spec"], "volumeMode", "Filesystem");
         default_to(&mut claim["status"], "phase", "Pending");
     }
@@ -58,6 +60,7 @@ pub fn stateful_set(object: &mut Value) {
         && let Some(rolling) = some_mut(strategy, "rollingUpdate")
     {
         default_to(rolling, "partition", 0);
+        default_to(rolling, "maxUnavailable", 1);
     }
     let policy = &mut spec["persistentVolumeClaimRetentionPolicy"];
     default_to(policy, "whenDeleted", "Retain");

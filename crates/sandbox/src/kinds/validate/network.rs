@@ -162,7 +162,7 @@ pub fn ingress(object: &Value, _: Option<&Value>, check: &mut Check) {
 
 fn ingress_path(one: &Value, path: &str, check: &mut Check) {
     match text_of(one, "pathType") {
-        "" => check.required(format!("{path}.pathType"), "pathType must be specified"),
+        "" => return check.required(format!("{path}.pathType"), "pathType must be specified"),
         "Exact" | "Prefix" if !text_of(one, "path").starts_with('/') => {
             check.invalid(
                 format!("{path}.path"),
@@ -196,7 +196,7 @@ fn backend(backend: &Value, path: &str, check: &mut Check) {
         number(&service["port"], "number"),
     );
     match (name.is_empty(), port) {
-        (true, 0) => check.required(format!("{path}.service.port"), "port name or number is required"),
+        (true, 0) => check.required(path, "port name or number is required"),
         (false, 0) => check.port_or_name(format!("{path}.service.port.name"), &service["port"]["name"]),
         (true, port) => check.port(format!("{path}.service.port.number"), port),
         (false, _) => check.invalid(

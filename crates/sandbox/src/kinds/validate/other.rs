@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::check::{Check, IMMUTABLE};
 use super::text;
@@ -213,7 +213,7 @@ pub fn role(object: &Value, _: Option<&Value>, check: &mut Check) {
     for (index, rule) in items(object, "rules").iter().enumerate() {
         let path = format!("rules[{index}]");
         if is_empty(rule, "verbs") {
-            check.required(format!("{path}.verbs"), "verbs must contain at least one value");
+            check.required(format!("{path}.verbs"), "");
         }
         if !is_empty(rule, "nonResourceURLs") {
             if text_of(object, "kind") == "Role" {
@@ -276,6 +276,9 @@ pub fn role_binding(object: &Value, old: Option<&Value>, check: &mut Check) {
     if let Some(old) = old
         && object["roleRef"] != old["roleRef"]
     {
-        check.invalid("roleRef", object["roleRef"].clone(), "cannot change roleRef");
+        let role = &object["roleRef"];
+        // The server tells it with the names of its own memory.
+        let told = json!({"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]});
+        check.invalid("roleRef", told, IMMUTABLE);
     }
 }

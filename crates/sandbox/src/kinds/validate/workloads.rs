@@ -286,6 +286,14 @@ pub fn autoscaler(object: &Value, _: Option<&Value>, check: &mut Check) {
             check.required(format!("spec.scaleTargetRef.{field}"), "");
         }
     }
+    let version = text_of(&spec["scaleTargetRef"], "apiVersion");
+    if !version.contains('/') && text_of(&spec["scaleTargetRef"], "kind") != "ReplicationController" {
+        check.invalid(
+            "spec.scaleTargetRef.apiVersion",
+            version,
+            "apiVersion must specify API group",
+        );
+    }
 }
 
 pub fn budget(object: &Value, _: Option<&Value>, check: &mut Check) {
