@@ -35,6 +35,9 @@ fn clean(value: &mut Value) {
                     _ => clean(value),
                 }
             }
+            if let Some(Value::Array(items)) = map.get_mut("items") {
+                items.retain(|item| !is_controllers(item));
+            }
             if let Some(Value::Array(entries)) = map.get_mut("managedFields") {
                 // Entries of the same second come in the order of their names, and the seconds differ.
                 entries.sort_by_key(|entry| entry["manager"].to_string() + &entry["operation"].to_string());
@@ -44,6 +47,11 @@ fn clean(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(clean),
         _ => {}
     }
+}
+
+/// Whether a controller, which runs beside the control plane alone, has made an object.
+fn is_controllers(object: &Value) -> bool {
+    object["metadata"]["name"] == "kube-root-ca.crt"
 }
 
 /// The sentences that quote a whole object, or that come in any order, are left out.
@@ -60,19 +68,14 @@ fn clean_status(status: &mut serde_json::Map<String, Value>) {
         status.insert("message".to_owned(), "…".into());
         status.shift_remove("details");
     }
-    if let Some(Value::Array(causes)) = status
+    // The message says no more than its causes, whose order differs; of a custom kind, some are told several times.
+    let causes = status
         .get_mut("details")
-        .and_then(|details| details.get_mut("causes"))
-    {
-        if causes.len() > 1 {
-            status.insert("message".to_owned(), "…".into());
-        }
-    }
-    if let Some(Value::Array(causes)) = status
-        .get_mut("details")
-        .and_then(|details| details.get_mut("causes"))
-    {
+        .and_then(|details| details.get_mut("causes"));
+    if let Some(Value::Array(causes)) = causes {
         causes.sort_by_key(ToString::to_string);
+        causes.dedup();
+        status.insert("message".to_owned(), "…".into());
     }
 }
 
@@ -82,7 +85,7 @@ pub fn events(text: &str) -> Vec<Value> {
     for line in text.lines() {
         let mut event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         clean(&mut event);
-        if event["type"] != "BOOKMARK" {
+        if event["type"] != "BOOKMARK" && !is_controllers(&event["object"]) {
             events.push(event);
         }
     }

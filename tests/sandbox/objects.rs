@@ -82,7 +82,10 @@ pub fn strategic(random: &mut Random, kind: &Kind) -> Value {
             0 => spec["containers"] = json!([{ "name": "y", "$patch": "delete" }]),
             1 => spec["containers"] = json!([{ "$patch": "replace" }, { "name": "z", "image": "z" }]),
             2 => spec["$setElementOrder/containers"] = json!([{ "name": "y" }, { "name": "x" }]),
-            _ => spec["containers"] = json!([{ "name": "x", "image": "w", "env": [{ "name": "A", "$patch": "delete" }] }]),
+            _ => {
+                spec["containers"] =
+                    json!([{ "name": "x", "image": "w", "env": [{ "name": "A", "$patch": "delete" }] }])
+            }
         }
     } else if random.percent(30) {
         patch["metadata"] = json!({ "$deleteFromPrimitiveList/finalizers": ["example.com/one"] });
@@ -236,7 +239,8 @@ fn ingress(random: &mut Random) -> Value {
 }
 
 fn network_policy(random: &mut Random) -> Value {
-    let mut spec = json!({ "podSelector": { "matchLabels": words(random, &["app"]) } });
+    // An empty map of labels is another one than none to the count of generations, though it reads alike.
+    let mut spec = json!({ "podSelector": { "matchLabels": { "app": random.pick(&["x", "y"]) } } });
     if random.percent(50) {
         spec["ingress"] = json!([{ "ports": [{ "port": random.pick(&[json!(80), json!("http")]) }] }]);
     }

@@ -18,6 +18,8 @@ pub struct Status {
     pub details: Option<Box<Value>>,
     /// The `metadata.continue` with which an interrupted list goes on.
     pub continues: Option<String>,
+    /// What the answer warns of beside the refusal.
+    pub warnings: Vec<String>,
 }
 
 /// What is wrong with one field.
@@ -67,6 +69,7 @@ impl Status {
             message: message.into(),
             details: None,
             continues: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -170,6 +173,7 @@ impl Status {
             message: format!("{subject} {name:?} is invalid: {why}"),
             details: Some(Box::new(Value::Object(details))),
             continues: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -180,6 +184,13 @@ impl Status {
             "InternalError",
             format!("Internal error occurred: {message}"),
         )
+    }
+
+    /// The same with warnings.
+    #[must_use = "the refusal is given back"]
+    pub(crate) fn warning(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
     }
 
     /// Whether the object or path does not exist.
@@ -227,6 +238,7 @@ impl Status {
             message,
             details: Some(Box::new(Value::Object(details))),
             continues: None,
+            warnings: Vec::new(),
         }
     }
 }

@@ -142,7 +142,8 @@ impl Writing<'_> {
         set_namespace(self.target, metadata::of(&mut object)?)?;
         kind.default(&mut object);
         fields::track(self.target, None, &mut object, self.manager, self.now);
-        self.finish_create(object, warnings)
+        self.finish_create(object, warnings.clone())
+            .map_err(|status| status.warning(warnings))
     }
 
     /// The part of a create that an apply has too.
@@ -236,7 +237,8 @@ impl Writing<'_> {
         set_namespace(self.target, metadata::of(&mut object)?)?;
         kind.default(&mut object);
         fields::track(self.target, Some(&old), &mut object, self.manager, self.now);
-        self.finish_replace(stored, object, warnings)
+        self.finish_replace(stored, object, warnings.clone())
+            .map_err(|status| status.warning(warnings))
     }
 
     /// The part of an update that an apply has too.

@@ -66,12 +66,7 @@ pub(super) fn status(status: &Status) -> Response<Body> {
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(after));
     }
-    response
-}
-
-/// A refusal of a request that wants a form.
-pub(super) fn refusal(refused: &Status, _accept: Accept) -> Response<Body> {
-    status(refused)
+    warn(response, &status.warnings)
 }
 
 /// An answer that goes on.

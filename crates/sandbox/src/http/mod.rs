@@ -105,10 +105,9 @@ impl Service {
             Ok(call) => call,
             Err(status) => return answer::status(&status),
         };
-        let accept = call.accept;
         match self.route(&path, call) {
             Ok(response) => response,
-            Err(status) => answer::refusal(&status, accept),
+            Err(status) => answer::status(&status),
         }
     }
 
