@@ -31,7 +31,7 @@ fn concerns(view: &View, place: &Place, object: &Value) -> Vec<Place> {
         all.extend(
             owners
                 .iter()
-                .filter_map(|owner| place_of_owner(view, place, owner)),
+                .filter_map(|owner| view.place_of(text(owner, "uid")).cloned()),
         );
         return all;
     }
@@ -39,20 +39,6 @@ fn concerns(view: &View, place: &Place, object: &Value) -> Vec<Place> {
         all.push(place.clone());
     }
     all
-}
-
-fn place_of_owner(view: &View, owned: &Place, owner: &Value) -> Option<Place> {
-    let uid = text(owner, "uid");
-    let name = text(owner, "name");
-    view.has_uid(uid).then(|| ())?;
-    let is_it = |place: &Place| {
-        place.name() == name
-            && (place.namespace().is_empty() || place.namespace() == owned.namespace())
-            && view
-                .at(place)
-                .is_some_and(|object| text(&object["metadata"], "uid") == uid)
-    };
-    view.places().find(is_it)
 }
 
 fn decide(view: &View, place: &Place) -> Decision {

@@ -27,7 +27,8 @@ pub struct View {
     objects: BTreeMap<Arc<str>, BTreeMap<String, Arc<Value>>>,
     /// The owner's uid and what it owns.
     owned: BTreeMap<String, BTreeSet<Place>>,
-    uids: BTreeSet<String>,
+    /// Where the object with a uid is.
+    uids: BTreeMap<String, Place>,
 }
 
 // === impl Place ===
@@ -61,7 +62,7 @@ impl View {
             now,
             objects: BTreeMap::new(),
             owned: BTreeMap::new(),
-            uids: BTreeSet::new(),
+            uids: BTreeMap::new(),
         }
     }
 
@@ -73,7 +74,8 @@ impl View {
             let owned = self.owned.entry(text(owner, "uid").to_owned()).or_default();
             owned.insert(place.clone());
         }
-        self.uids.insert(text(&object["metadata"], "uid").to_owned());
+        self.uids
+            .insert(text(&object["metadata"], "uid").to_owned(), place.clone());
         let collection = self.objects.entry(Arc::clone(resource)).or_default();
         collection.insert(place.key, Arc::new(object));
     }
@@ -156,7 +158,12 @@ impl View {
 
     /// Whether there is an object with this uid.
     pub fn has_uid(&self, uid: &str) -> bool {
-        self.uids.contains(uid)
+        self.uids.contains_key(uid)
+    }
+
+    /// Where the object with this uid is.
+    pub fn place_of(&self, uid: &str) -> Option<&Place> {
+        self.uids.get(uid)
     }
 
     /// Every place of every resource.
