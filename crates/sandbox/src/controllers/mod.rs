@@ -235,7 +235,10 @@ impl Loop {
             self.queue.wake(index, place.clone(), time);
         }
         for write in decision.writes {
-            let is_pod = matches!(&write, Write::Create("pods", _));
+            let pod = match &write {
+                Write::Create("pods", pod) => Some(pod["metadata"].clone()),
+                _ => None,
+            };
             let Err(refusal) = write.execute(client) else {
                 continue;
             };
@@ -245,8 +248,11 @@ impl Loop {
                 let later = jiff::SignedDuration::from_secs(PAUSE);
                 let time = self.view.now.checked_add(later).unwrap_or(self.view.now);
                 self.queue.wake(index, place.clone(), time);
-                if is_pod {
-                    tell(client, replica_sets::refused(&self.view, place, &refusal.message));
+                if let Some(pod) = pod {
+                    // The name changes with each attempt, which would make each refusal another one.
+                    let text = |key: &str| pod[key].as_str().unwrap_or_default();
+                    let message = refusal.message.replace(text("name"), text("generateName"));
+                    tell(client, replica_sets::refused(&self.view, place, &message));
                 }
             }
             break;
