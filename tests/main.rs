@@ -1,7 +1,7 @@
 //! The integration tests: one binary, so that everything is linked once.
 //!
 //! `layers` holds the architecture, `real` drives the built binary on a real Kubernetes control plane,
-//! `render` compares the renderer with kustomize, `sandbox` the sandbox with a real control plane.
+//! `render` compares the renderer with kustomize, `sandbox` the sandbox with that control plane.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 

@@ -14,7 +14,7 @@ mod fields;
 mod generators;
 mod objects;
 mod patches;
-mod random;
+pub mod random;
 mod scalars;
 mod shrink;
 mod tree;

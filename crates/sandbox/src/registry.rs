@@ -47,6 +47,10 @@ pub struct Kind {
     pub subresources: Vec<Subresource>,
     /// Paths of fields that a field selector may name, beside `metadata.name` and `metadata.namespace`.
     pub selectable: Vec<String>,
+    /// Whether an update has to tell the resource version that it replaces.
+    pub insists_on_version: bool,
+    /// Whether an update makes an object that is not there.
+    pub created_by_update: bool,
     /// What happens at the points of a request.
     pub hooks: Hooks,
     /// The schema of a custom kind.
@@ -194,6 +198,8 @@ impl Kind {
             verbs: Verbs::All,
             subresources: Vec::new(),
             selectable: Vec::new(),
+            insists_on_version: false,
+            created_by_update: false,
             hooks: Hooks::default(),
             structural: None,
             of: Schema::builtin().type_of(group, version, kind),

@@ -9,6 +9,7 @@ use super::fields::{self, Sent};
 use super::{Api, Caller, Operation, Patch, Target, WriteOptions, Written, context, key, metadata};
 use crate::apply::{self, Managers, Scope};
 use crate::registry::{Context, Registry};
+use crate::schema;
 use crate::status::{FieldError, Status};
 use crate::store::Stored;
 use crate::{crd, patch};
@@ -73,7 +74,12 @@ impl Writing<'_> {
         match operation {
             Operation::Create(object) => self.create(object, &Sent::Object),
             Operation::Update(object) => {
-                let old = self.read_for_update(&object)?;
+                let old = match self.read_for_update(&object) {
+                    Err(status) if status.is_not_found() && self.makes_by_update() => {
+                        return self.create(object, &Sent::Object);
+                    }
+                    read => read?,
+                };
                 self.replace(&old, object, &Sent::Object)
             }
             Operation::Patch(Patch::Apply {
@@ -96,6 +102,10 @@ impl Writing<'_> {
                 self.replace(&old, object, &sent)
             }
         }
+    }
+
+    fn makes_by_update(&self) -> bool {
+        self.target.kind.created_by_update && self.target.subresource.is_empty()
     }
 
     /// Strategic merges are for builtin types alone.
@@ -282,8 +292,7 @@ impl Writing<'_> {
         if !asked.is_empty() && asked != now {
             return Err(Status::modified(&kind.resource(), name));
         }
-        let insists = kind.structural.is_some() || kind.resource() == crd::RESOURCE;
-        if asked.is_empty() && insists && self.must_tell_version {
+        if asked.is_empty() && kind.insists_on_version && self.must_tell_version {
             let detail = "must be specified for an update";
             let error = FieldError::invalid("metadata.resourceVersion", 0, detail);
             return Err(Status::invalid(&kind.group, &kind.plural, name, &[error]));
@@ -301,6 +310,9 @@ impl Writing<'_> {
                 return Err(taken());
             }
             return Ok(object);
+        }
+        if let Some(node) = self.builtin_node() {
+            schema::settle(node, &mut object);
         }
         let stored = self
             .api

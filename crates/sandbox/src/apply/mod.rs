@@ -150,7 +150,6 @@ fn merge_applied(
     let last = managers.take(&manager);
     let own = paths_of(scope.node, applied).without_below(scope.reset);
     let last_time = last.as_ref().and_then(|entry| entry.time.clone());
-    let before = managers.clone();
     let object = match &last {
         Some(last) => prune(scope, &merged, &last.set, &managers.all().union(&own)),
         None => merged,
@@ -181,7 +180,7 @@ fn merge_applied(
         last_time
     };
     if !stripped.is_empty() {
-        managers.put(manager, stripped, time.or_else(|| Some(scope.now.to_owned())));
+        managers.put(manager, stripped, time);
     }
     managers.drop_empty();
     Ok((object, managers))

@@ -228,6 +228,7 @@ pub(crate) fn kinds(definition: &Value) -> Vec<Kind> {
             namespaced: spec["scope"] == "Namespaced",
             subresources: subresources(&version["subresources"]),
             selectable: selectable(version),
+            insists_on_version: true,
             structural: Some(Arc::new(Structural::new(version))),
             ..Kind::new(
                 &text(&spec["group"]),

@@ -12,8 +12,9 @@ use crate::registry::Context;
 use crate::status::Status;
 
 /// Kinds with a generation; of each, what is compared to see whether it has grown.
-const COUNTED: [(&str, &[&str]); 20] = [
+const COUNTED: [(&str, &[&str]); 21] = [
     ("Pod", &["/spec"]),
+    ("PodTemplate", &["/template"]),
     ("Deployment", &["/spec", "/metadata/annotations"]),
     ("ReplicaSet", &["/spec"]),
     ("ReplicationController", &["/spec"]),

@@ -451,6 +451,33 @@ const ROWS: &[Row] = &[
     ),
 ];
 
+/// Kinds that are not updated without telling the resource version.
+const INSISTING: [&str; 9] = [
+    "CustomResourceDefinition",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "Lease",
+    "RuntimeClass",
+    "PodDisruptionBudget",
+    "CSIDriver",
+];
+
+/// Kinds of which an update makes an object that is not there.
+const CREATED_BY_UPDATE: [&str; 10] = [
+    "Lease",
+    "Endpoints",
+    "Event",
+    "LimitRange",
+    "Service",
+    "RuntimeClass",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
+];
+
 /// Kinds of which nothing is stored: a create answers a question. Group, kind, plural, namespaced.
 const REVIEWS: [(&str, &str, &str, bool); 6] = [
     (AUTH, "SelfSubjectReview", "selfsubjectreviews", false),
@@ -496,6 +523,8 @@ fn kind_of(row: &Row) -> Kind {
         },
         subresources: subresources(below, kind),
         selectable: words(fields),
+        insists_on_version: INSISTING.contains(&kind),
+        created_by_update: CREATED_BY_UPDATE.contains(&kind),
         ..Kind::new(group, version, kind, plural)
     }
 }

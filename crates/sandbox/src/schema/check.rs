@@ -27,6 +27,32 @@ pub(crate) fn check(node: Node<'_>, object: &mut Value) -> Vec<Problem> {
     problems
 }
 
+/// Makes null what is empty and always there: the storage of a real server does not tell an empty list from none.
+pub(crate) fn settle(node: Node<'_>, value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (name, inner) in map {
+                let Some(below) = node.field(name) else {
+                    continue;
+                };
+                let always = node
+                    .declared(name)
+                    .is_some_and(|field| field.zero == Zero::Always);
+                if always
+                    && matches!(below.of(), Type::List(..))
+                    && inner.as_array().is_some_and(Vec::is_empty)
+                {
+                    *inner = Value::Null;
+                } else {
+                    settle(below, inner);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| settle(node.items(), item)),
+        _ => {}
+    }
+}
+
 /// Where in an object a value is.
 #[derive(Default)]
 struct Path {

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-pub(crate) use check::{Problem, check};
+pub(crate) use check::{Problem, check, settle};
 
 /// The types of the builtin kinds.
 static BUILTIN: LazyLock<Schema> = LazyLock::new(|| table::parse(include_str!("../../data/schema.txt")));
