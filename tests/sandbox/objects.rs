@@ -79,10 +79,10 @@ pub fn strategic(random: &mut Random, kind: &Kind) -> Value {
     if kind.kind == "PodTemplate" {
         let spec = &mut patch["template"]["spec"];
         match random.below(4) {
-            0 => spec["containers"] = json!([{ "name": "x", "$patch": "delete" }]),
+            0 => spec["containers"] = json!([{ "name": "y", "$patch": "delete" }]),
             1 => spec["containers"] = json!([{ "$patch": "replace" }, { "name": "z", "image": "z" }]),
             2 => spec["$setElementOrder/containers"] = json!([{ "name": "y" }, { "name": "x" }]),
-            _ => spec["containers"] = json!([{ "name": "x", "env": [{ "name": "A", "$patch": "delete" }] }]),
+            _ => spec["containers"] = json!([{ "name": "x", "image": "w", "env": [{ "name": "A", "$patch": "delete" }] }]),
         }
     } else if random.percent(30) {
         patch["metadata"] = json!({ "$deleteFromPrimitiveList/finalizers": ["example.com/one"] });
@@ -206,9 +206,6 @@ fn container(random: &mut Random, name: &str) -> Value {
     if random.percent(20) {
         container["livenessProbe"] =
             json!({ "httpGet": { "path": "/", "port": random.pick(&[json!(80), json!("http")]) } });
-    }
-    if random.percent(3) {
-        container["imagePullPolicy"] = "Sometimes".into();
     }
     container
 }

@@ -85,7 +85,8 @@ fn call(random: &mut Random, kind: &Kind, namespace: &str, is_first: bool) -> Ca
 }
 
 fn delete_options(random: &mut Random) -> Value {
-    let policy = random.pick(&["Background", "Foreground", "Orphan", ""]);
+    // The others leave the object to a controller, which runs beside the control plane alone.
+    let policy = random.pick(&["Background", ""]);
     let mut options = json!({ "kind": "DeleteOptions", "apiVersion": "v1" });
     if !policy.is_empty() {
         options["propagationPolicy"] = policy.into();

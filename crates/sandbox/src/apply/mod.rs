@@ -173,11 +173,11 @@ fn merge_applied(
         return Err(conflicts);
     }
     let stripped = own.difference(&nobodys());
-    let is_changed = !value::same(live, &object) || before.is_empty() && last.is_none();
-    let time = if is_changed {
-        Some(scope.now.to_owned())
-    } else {
+    // An apply that changes nothing leaves the times alone, and a new manager has none then.
+    let time = if value::same(live, &object) {
         last_time
+    } else {
+        Some(scope.now.to_owned())
     };
     if !stripped.is_empty() {
         managers.put(manager, stripped, time);

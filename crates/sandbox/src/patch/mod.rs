@@ -2,6 +2,7 @@
 
 mod strategic;
 
+use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
 use serde_json::Value;
 
 use crate::api::Patch;
@@ -32,17 +33,27 @@ fn json(object: &Value, patch: Value) -> Result<Value, Status> {
     let operations = serde_json::from_value::<json_patch::Patch>(patch)
         .map_err(|error| Status::bad_request(error.to_string()))?;
     let mut changed = object.clone();
-    json_patch::patch(&mut changed, &operations).map_err(|error| {
-        let _ = error;
-        let mut status = Status::new(
-            422,
-            "Invalid",
-            "the server rejected our request due to an error in our request",
-        );
-        status.details = Some(Box::new(serde_json::json!({})));
-        status
-    })?;
+    for operation in operations.0 {
+        let operation = as_the_servers_library_reads_it(&changed, operation);
+        // A real server keeps to itself which operation failed.
+        json_patch::patch(&mut changed, &[operation]).map_err(|_| {
+            let message = "the server rejected our request due to an error in our request";
+            let mut status = Status::new(422, "Invalid", message);
+            status.details = Some(Box::new(serde_json::json!({})));
+            status
+        })?;
+    }
     Ok(changed)
+}
+
+/// The library of a real server, unlike RFC 6902, lets a member be replaced that is not there.
+fn as_the_servers_library_reads_it(object: &Value, operation: PatchOperation) -> PatchOperation {
+    match operation {
+        PatchOperation::Replace(ReplaceOperation { path, value }) if path.resolve(object).is_err() => {
+            PatchOperation::Add(AddOperation { path, value })
+        }
+        other => other,
+    }
 }
 
 /// 415: nothing is known of this kind of body.
