@@ -82,7 +82,10 @@ pub fn strategic(random: &mut Random, kind: &Kind) -> Value {
             0 => spec["containers"] = json!([{ "name": "y", "$patch": "delete" }]),
             1 => spec["containers"] = json!([{ "$patch": "replace" }, { "name": "z", "image": "z" }]),
             2 => spec["$setElementOrder/containers"] = json!([{ "name": "y" }, { "name": "x" }]),
-            _ => spec["containers"] = json!([{ "name": "x", "image": "w", "env": [{ "name": "A", "$patch": "delete" }] }]),
+            _ => {
+                spec["containers"] =
+                    json!([{ "name": "x", "image": "w", "env": [{ "name": "A", "$patch": "delete" }] }])
+            }
         }
     } else if random.percent(30) {
         patch["metadata"] = json!({ "$deleteFromPrimitiveList/finalizers": ["example.com/one"] });
