@@ -50,7 +50,7 @@ fn a_rollout_is_told_alike() {
     });
     let real = story(&pair.staging.client());
     let played = story(&sandbox);
-    assert!(real.steps.len() > 10, "too little happened: {real:#?}");
+    assert!(real.steps.len() >= 8, "too little happened: {real:#?}");
     assert_eq!(real, played);
 }
 
