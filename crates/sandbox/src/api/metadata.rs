@@ -200,7 +200,8 @@ mod tests {
             ("", "ConfigMap", "a.b-c", true),
             ("", "ConfigMap", "A", false),
             ("", "Namespace", "a.b", false),
-            ("", "Service", "1a", false),
+            ("", "Service", "1a", true),
+            ("", "Service", "a.b", false),
             ("rbac.authorization.k8s.io", "Role", "system:Thing", true),
         ];
         for (group, kind, name, wanted) in rows {

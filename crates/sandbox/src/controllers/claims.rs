@@ -45,8 +45,8 @@ fn decide(view: &View, place: &Place) -> Decision {
     match (&*place.resource, is_leaving(object)) {
         ("persistentvolumeclaims", false) => bind(view, object),
         ("persistentvolumeclaims", true) if is_used(view, object) => Decision::nothing(),
-        ("persistentvolumeclaims", true) => release(&place.resource, object, "kubernetes.io/pvc-protection"),
-        (_, true) => release(&place.resource, object, "kubernetes.io/pv-protection"),
+        ("persistentvolumeclaims", true) => release(place, object, "kubernetes.io/pvc-protection"),
+        (_, true) => release(place, object, "kubernetes.io/pv-protection"),
         _ => settle(view, object),
     }
 }
@@ -142,14 +142,8 @@ fn is_used(view: &View, claim: &Value) -> bool {
 }
 
 /// Lets an object go that was only protected.
-fn release(resource: &str, object: &Value, finalizer: &str) -> Decision {
+fn release(place: &Place, object: &Value, finalizer: &str) -> Decision {
     let mut decision = Decision::nothing();
-    let mut freed = object.clone();
-    if let Some(list) = freed["metadata"]["finalizers"].as_array_mut() {
-        list.retain(|one| one != finalizer);
-    }
-    if freed != *object {
-        decision.push(Write::Update(resource.to_owned(), freed));
-    }
+    decision.free(place, object, finalizer);
     decision
 }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::view::Place;
 use crate::client::Client;
-use crate::kinds::fields::text;
+use crate::kinds::fields::{items, text};
 use crate::status::Status;
-use crate::{DeleteOptions, Propagation};
+use crate::{DeleteOptions, Patch, Propagation};
 
 /// One write. An update holds the resource version that was looked at, and fails if the object has changed since.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,17 @@ pub enum Write {
     Create(&'static str, Value),
     /// Replaces an object.
     Update(String, Value),
+    /// Replaces a list in the metadata of an object, of which the rest need not be known; an empty list goes.
+    List {
+        /// Where the object is.
+        place: Place,
+        /// Its resource version.
+        version: Value,
+        /// `finalizers` or `ownerReferences`.
+        field: &'static str,
+        /// The list.
+        items: Vec<Value>,
+    },
     /// Replaces the status of an object.
     Status(&'static str, Value),
     /// Deletes an object, if it is still the one that was looked at.
@@ -98,6 +109,21 @@ impl Decision {
         )));
     }
 
+    /// Takes a finalizer off an object, if it is there.
+    pub fn free(&mut self, place: &Place, object: &Value, finalizer: &str) {
+        let metadata = &object["metadata"];
+        let before = items(metadata, "finalizers");
+        let left: Vec<Value> = before.iter().filter(|one| *one != finalizer).cloned().collect();
+        if left.len() < before.len() {
+            self.push(Write::List {
+                place: place.clone(),
+                version: metadata["resourceVersion"].clone(),
+                field: "finalizers",
+                items: left,
+            });
+        }
+    }
+
     /// Deletes an object of a resource.
     pub fn delete(&mut self, resource: &str, object: &Value) {
         self.push(Write::Delete {
@@ -154,6 +180,23 @@ impl Write {
         match self {
             Self::Create(resource, object) => client.create(resource, object).map(drop),
             Self::Update(resource, object) => client.update(&resource, object).map(drop),
+            Self::List {
+                place,
+                version,
+                field,
+                items,
+            } => {
+                let items = if items.is_empty() {
+                    Value::Null
+                } else {
+                    items.into()
+                };
+                let patch = json!({"metadata": {"resourceVersion": version, field: items}});
+                let patch = Patch::Merge(patch);
+                client
+                    .patch(&place.resource, place.namespace(), place.name(), patch)
+                    .map(drop)
+            }
             Self::Status(resource, object) => client.update_status(resource, object).map(drop),
             Self::Delete {
                 place,

@@ -31,7 +31,7 @@ fn concerns(view: &View, place: &Place, object: &Value) -> Vec<Place> {
         all.extend(
             owners
                 .iter()
-                .filter_map(|owner| place_of_owner(view, place, owner)),
+                .filter_map(|owner| view.place_of(text(owner, "uid")).cloned()),
         );
         return all;
     }
@@ -39,20 +39,6 @@ fn concerns(view: &View, place: &Place, object: &Value) -> Vec<Place> {
         all.push(place.clone());
     }
     all
-}
-
-fn place_of_owner(view: &View, owned: &Place, owner: &Value) -> Option<Place> {
-    let uid = text(owner, "uid");
-    let name = text(owner, "name");
-    view.has_uid(uid).then(|| ())?;
-    let is_it = |place: &Place| {
-        place.name() == name
-            && (place.namespace().is_empty() || place.namespace() == owned.namespace())
-            && view
-                .at(place)
-                .is_some_and(|object| text(&object["metadata"], "uid") == uid)
-    };
-    view.places().find(is_it)
 }
 
 fn decide(view: &View, place: &Place) -> Decision {
@@ -72,9 +58,7 @@ fn decide(view: &View, place: &Place) -> Decision {
     if there.is_empty() {
         decision.delete(&place.resource, object);
     } else if there.len() < owners.len() {
-        let mut kept = Value::clone(object);
-        kept["metadata"]["ownerReferences"] = there.into_iter().cloned().collect::<Vec<_>>().into();
-        decision.push(Write::Update(place.resource.to_string(), kept));
+        decision.push(owners_of(place, object, there));
     }
     decision
 }
@@ -89,15 +73,13 @@ fn let_go(view: &View, place: &Place, owner: &Value) -> Decision {
     if has(ORPHAN) {
         for place in &owned {
             if let Some(object) = view.at(place) {
-                let mut freed = Value::clone(object);
-                if let Some(list) = freed["metadata"]["ownerReferences"].as_array_mut() {
-                    list.retain(|reference| text(reference, "uid") != uid);
-                }
-                decision.push(Write::Update(place.resource.to_string(), freed));
+                let owners = items(&object["metadata"], "ownerReferences").iter();
+                let others = owners.filter(|reference| text(reference, "uid") != uid);
+                decision.push(owners_of(place, object, others.collect()));
             }
         }
         if owned.is_empty() {
-            decision.push(without(place, owner, ORPHAN));
+            decision.free(place, owner, ORPHAN);
         }
     } else if has(FOREGROUND) {
         let blocks = |object: &Value| {
@@ -125,16 +107,18 @@ fn let_go(view: &View, place: &Place, owner: &Value) -> Decision {
             }
         }
         if !is_blocked {
-            decision.push(without(place, owner, FOREGROUND));
+            decision.free(place, owner, FOREGROUND);
         }
     }
     decision
 }
 
-fn without(place: &Place, object: &Value, finalizer: &str) -> Write {
-    let mut freed = object.clone();
-    if let Some(list) = freed["metadata"]["finalizers"].as_array_mut() {
-        list.retain(|one| one != finalizer);
+/// Leaves an object with these owners alone.
+fn owners_of(place: &Place, object: &Value, owners: Vec<&Value>) -> Write {
+    Write::List {
+        place: place.clone(),
+        version: object["metadata"]["resourceVersion"].clone(),
+        field: "ownerReferences",
+        items: owners.into_iter().cloned().collect(),
     }
-    Write::Update(place.resource.to_string(), freed)
 }

@@ -42,7 +42,7 @@ use crate::pods;
 
 pub use self::schedule::Schedule;
 
-use self::decision::Decision;
+use self::decision::{Decision, Write};
 use self::queue::Queue;
 use self::view::{Place, View};
 
@@ -235,18 +235,36 @@ impl Loop {
             self.queue.wake(index, place.clone(), time);
         }
         for write in decision.writes {
-            if let Err(refusal) = write.execute(client) {
-                if refusal.is_conflict() {
-                    self.queue.push(index, place.clone());
-                } else if !refusal.is_not_found() {
-                    let later = jiff::SignedDuration::from_secs(PAUSE);
-                    let time = self.view.now.checked_add(later).unwrap_or(self.view.now);
-                    self.queue.wake(index, place.clone(), time);
+            let pod = match &write {
+                Write::Create("pods", pod) => Some(pod["metadata"].clone()),
+                _ => None,
+            };
+            let Err(refusal) = write.execute(client) else {
+                continue;
+            };
+            if refusal.is_conflict() {
+                self.queue.push(index, place.clone());
+            } else if !refusal.is_not_found() {
+                let later = jiff::SignedDuration::from_secs(PAUSE);
+                let time = self.view.now.checked_add(later).unwrap_or(self.view.now);
+                self.queue.wake(index, place.clone(), time);
+                if let Some(pod) = pod {
+                    // The name changes with each attempt, which would make each refusal another one.
+                    let text = |key: &str| pod[key].as_str().unwrap_or_default();
+                    let message = refusal.message.replace(text("name"), text("generateName"));
+                    tell(client, replica_sets::refused(&self.view, place, &message));
                 }
-                break;
             }
+            break;
         }
         self.catch_up();
+    }
+}
+
+/// Writes what is only told, about which nobody can do anything if it is refused.
+fn tell(client: &Client, decision: Decision) {
+    for write in decision.writes {
+        drop(write.execute(client));
     }
 }
 

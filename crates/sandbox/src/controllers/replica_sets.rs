@@ -155,13 +155,28 @@ fn status(set: &Value, active: &[&Value], leaving: usize, view: &View, decision:
     status
 }
 
-/// The condition of a set whose pods are refused by the API.
-pub fn refused(set: &mut Value, message: &str, now: jiff::Timestamp) {
-    let condition = Condition {
-        kind: "ReplicaFailure",
-        status: "True",
-        reason: "FailedCreate",
-        message,
+/// What to tell when the API refuses a pod of an owner, with the words of the refusal.
+pub fn refused(view: &View, place: &Place, message: &str) -> Decision {
+    let mut decision = Decision::nothing();
+    let Some(owner) = view.at(place) else {
+        return decision;
     };
-    conditions::set(&mut set["status"], condition, now);
+    decision.warn(
+        "replicaset-controller",
+        owner,
+        "FailedCreate",
+        format!("Error creating: {message}"),
+    );
+    if *place.resource == *SETS {
+        let mut status = owner["status"].clone();
+        let condition = Condition {
+            kind: "ReplicaFailure",
+            status: "True",
+            reason: "FailedCreate",
+            message,
+        };
+        conditions::set(&mut status, condition, view.now);
+        decision.status(SETS, owner, status);
+    }
+    decision
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;
@@ -551,6 +551,29 @@ async fn a_pod_that_fits_nowhere_says_why() {
 }
 
 #[tokio::test]
+async fn a_refused_pod_is_told_up_to_the_deployment() {
+    let mut stage = Stage::new();
+    let mut web = deployment(1, "v1");
+    web["spec"]["template"]["spec"]["priorityClassName"] = "high".into();
+    stage.apply("deployments.apps", web);
+    stage.play(3);
+    let web = stage.get("deployments.apps", "web");
+    assert_eq!(
+        condition(&web, "ReplicaFailure"),
+        ("True", "FailedCreate"),
+        "{web:#}"
+    );
+    assert!(stage.reasons().iter().any(|reason| reason == "FailedCreate"));
+    let class = json!({"metadata": {"name": "high"}, "value": 10});
+    stage.apply("priorityclasses.scheduling.k8s.io", class);
+    stage.play(3);
+    let web = stage.get("deployments.apps", "web");
+    assert_eq!(web["status"]["availableReplicas"], 1, "{web:#}");
+    assert!(conditions::find(&web["status"], "ReplicaFailure").is_none());
+    assert_eq!(stage.pods()[0]["spec"]["priority"], 10);
+}
+
+#[tokio::test]
 async fn budgets_and_late_pods() {
     let mut stage = Stage::new();
     let budget = json!({
@@ -567,5 +590,4 @@ async fn budgets_and_late_pods() {
     stage.play(15);
     let budget = stage.get("poddisruptionbudgets.policy", "web");
     assert_eq!(budget["status"]["disruptionsAllowed"], 1, "{budget:#}");
-    let _: Timestamp = stage.clock.now();
 }

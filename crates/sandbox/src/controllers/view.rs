@@ -10,6 +10,28 @@ use serde_json::Value;
 
 use crate::kinds::fields::{flag, items, text};
 
+/// Resources of which the controllers need more than the metadata. A cluster is mostly made of others.
+const WHOLE: [&str; 18] = [
+    "namespaces",
+    "nodes",
+    "pods",
+    "services",
+    "endpoints",
+    "endpointslices.discovery.k8s.io",
+    "replicationcontrollers",
+    "deployments.apps",
+    "replicasets.apps",
+    "statefulsets.apps",
+    "daemonsets.apps",
+    "controllerrevisions.apps",
+    "jobs.batch",
+    "cronjobs.batch",
+    "persistentvolumes",
+    "persistentvolumeclaims",
+    "poddisruptionbudgets.policy",
+    "horizontalpodautoscalers.autoscaling",
+];
+
 /// Where an object is: its resource, as `deployments.apps`, and its key, as `namespace/name`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -27,7 +49,8 @@ pub struct View {
     objects: BTreeMap<Arc<str>, BTreeMap<String, Arc<Value>>>,
     /// The owner's uid and what it owns.
     owned: BTreeMap<String, BTreeSet<Place>>,
-    uids: BTreeSet<String>,
+    /// Where the object with a uid is.
+    uids: BTreeMap<String, Place>,
 }
 
 // === impl Place ===
@@ -61,19 +84,21 @@ impl View {
             now,
             objects: BTreeMap::new(),
             owned: BTreeMap::new(),
-            uids: BTreeSet::new(),
+            uids: BTreeMap::new(),
         }
     }
 
     /// Puts an object in, in place of its former state.
-    pub fn insert(&mut self, resource: &Arc<str>, object: Value) {
+    pub fn insert(&mut self, resource: &Arc<str>, mut object: Value) {
+        shorten(resource, &mut object);
         let place = Place::of(resource, &object);
         self.remove(&place);
         for owner in items(&object["metadata"], "ownerReferences") {
             let owned = self.owned.entry(text(owner, "uid").to_owned()).or_default();
             owned.insert(place.clone());
         }
-        self.uids.insert(text(&object["metadata"], "uid").to_owned());
+        self.uids
+            .insert(text(&object["metadata"], "uid").to_owned(), place.clone());
         let collection = self.objects.entry(Arc::clone(resource)).or_default();
         collection.insert(place.key, Arc::new(object));
     }
@@ -156,7 +181,12 @@ impl View {
 
     /// Whether there is an object with this uid.
     pub fn has_uid(&self, uid: &str) -> bool {
-        self.uids.contains(uid)
+        self.uids.contains_key(uid)
+    }
+
+    /// Where the object with this uid is.
+    pub fn place_of(&self, uid: &str) -> Option<&Place> {
+        self.uids.get(uid)
     }
 
     /// Every place of every resource.
@@ -167,6 +197,20 @@ impl View {
                 key: key.clone(),
             })
         })
+    }
+}
+
+/// Forgets what no controller looks at: who has written which field, and all but the metadata of most kinds.
+fn shorten(resource: &str, object: &mut Value) {
+    let is_whole = WHOLE.contains(&resource);
+    if let Some(map) = object.as_object_mut() {
+        map.retain(|key, _| is_whole || matches!(key.as_str(), "apiVersion" | "kind" | "metadata"));
+    }
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.shift_remove("managedFields");
+        if !is_whole {
+            metadata.shift_remove("annotations");
+        }
     }
 }
 

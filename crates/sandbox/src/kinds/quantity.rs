@@ -3,10 +3,6 @@
 
 use std::cmp::Ordering;
 
-/// What a real server says about a text that is no quantity.
-pub const MALFORMED: &str =
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
-
 /// The largest amount that a server keeps; more is cut to it.
 const LARGEST: i128 = i64::MAX as i128 * NANOS;
 
@@ -108,15 +104,6 @@ impl Quantity {
         self.round_to_milli().nanos / (NANOS / 1000)
     }
 
-    /// The sum, in the suffixes of the first.
-    #[must_use = "the sum is given back"]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            nanos: self.nanos.saturating_add(other.nanos),
-            ..self
-        }
-    }
-
     /// Whether it is below zero.
     pub const fn is_negative(&self) -> bool {
         self.nanos < 0
@@ -125,11 +112,6 @@ impl Quantity {
     /// Whether it is nothing.
     pub const fn is_zero(&self) -> bool {
         self.nanos == 0
-    }
-
-    /// Whether it has no fraction.
-    pub const fn is_whole(&self) -> bool {
-        self.nanos % NANOS == 0
     }
 
     fn thousands(&self) -> (i128, i32) {
@@ -245,6 +227,5 @@ mod tests {
         assert!(read("1Gi") > read("1G"));
         assert!(read("1500m") > read("1"));
         assert_eq!(read("1.0001").milli(), 1001);
-        assert_eq!(read("250m").plus(read("1")).canonical(), "1250m");
     }
 }

@@ -185,3 +185,64 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pods_state_in_one_word() {
+        let waiting = |reason: &str| json!({"state": {"waiting": {"reason": reason}}, "restartCount": 4});
+        let running = json!({"state": {"running": {}}, "ready": true});
+        let ended =
+            |reason: &str, code: i32| json!({"state": {"terminated": {"reason": reason, "exitCode": code}}});
+        for (wanted, ready, phase, inits, statuses) in [
+            ("Pending", "0/1", "Pending", json!([]), json!([])),
+            ("Running", "1/1", "Running", json!([]), json!([running])),
+            (
+                "CrashLoopBackOff",
+                "0/1",
+                "Running",
+                json!([]),
+                json!([waiting("CrashLoopBackOff")]),
+            ),
+            (
+                "Completed",
+                "0/1",
+                "Succeeded",
+                json!([]),
+                json!([ended("Completed", 0)]),
+            ),
+            ("Error", "0/1", "Failed", json!([]), json!([ended("Error", 1)])),
+            (
+                "Init:0/1",
+                "0/1",
+                "Pending",
+                json!([{"state": {"running": {}}}]),
+                json!([waiting("PodInitializing")]),
+            ),
+            (
+                "Init:Error",
+                "0/1",
+                "Pending",
+                json!([ended("Error", 1)]),
+                json!([]),
+            ),
+        ] {
+            let pod = json!({
+                "spec": {"containers": [{"name": "app"}], "initContainers": [{"name": "init"}]},
+                "status": {"phase": phase, "initContainerStatuses": inits, "containerStatuses": statuses},
+            });
+            let state = State::of(&pod);
+            assert_eq!(
+                (
+                    state.reason.as_str(),
+                    format!("{}/{}", state.ready, state.total).as_str()
+                ),
+                (wanted, ready)
+            );
+        }
+    }
+}

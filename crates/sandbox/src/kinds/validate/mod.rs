@@ -62,3 +62,102 @@ fn validate(object: &Value, old: Option<&Value>, check: &mut Check) {
     };
     rules(object, old, check);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::defaults::default;
+
+    fn deployment(container: Value) -> Value {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "web"}},
+                "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+            },
+        })
+    }
+
+    fn service(spec: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec})
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_places() {
+        for (name, mut object, wanted) in [
+            (
+                "nothing",
+                deployment(json!({"name": "web", "image": "web"})),
+                vec![],
+            ),
+            (
+                "no name",
+                deployment(json!({"image": "web"})),
+                vec!["spec.template.spec.containers[0].name: Required value"],
+            ),
+            (
+                "a mount of nothing",
+                deployment(
+                    json!({"name": "web", "image": "web", "volumeMounts": [{"name": "data", "mountPath": "/"}]}),
+                ),
+                vec!["spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"data\""],
+            ),
+            (
+                "more asked for than allowed",
+                deployment(json!({
+                    "name": "web", "image": "web", "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1500m"}},
+                })),
+                vec![
+                    "spec.template.spec.containers[0].resources.requests: Invalid value: \"1500m\": must be less than or \
+                     equal to cpu limit of 1",
+                ],
+            ),
+            (
+                "a port of no number",
+                service(json!({"ports": [{"port": 0}]})),
+                vec![
+                    "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+                    "spec.ports[0].targetPort: Invalid value: 0: must be between 1 and 65535, inclusive",
+                ],
+            ),
+            (
+                "ports without names",
+                service(json!({"ports": [{"port": 80}, {"port": 81}]})),
+                vec![
+                    "spec.ports[0].name: Required value",
+                    "spec.ports[1].name: Required value",
+                ],
+            ),
+        ] {
+            default(&mut object);
+            let told: Vec<String> = validate_create(&object).iter().map(ToString::to_string).collect();
+            assert_eq!(told, wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn some_fields_never_change() {
+        let mut old = deployment(json!({"name": "web", "image": "web"}));
+        default(&mut old);
+        let mut new = old.clone();
+        new["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2".into();
+        assert_eq!(validate_update(&new, &old), []);
+        new["spec"]["template"]["metadata"]["labels"]["tier"] = "front".into();
+        new["spec"]["selector"] = json!({"matchLabels": {"tier": "front"}});
+        let told = validate_update(&new, &old)[0].to_string();
+        assert_eq!(
+            told,
+            "spec.selector: Invalid value: {\"matchLabels\":{\"tier\":\"front\"}}: field is immutable"
+        );
+
+        let frozen = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}, "immutable": true});
+        let changed = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "2"}, "immutable": true});
+        let told = validate_update(&changed, &frozen)[0].to_string();
+        assert_eq!(
+            told,
+            "data: Forbidden: field is immutable when `immutable` is set"
+        );
+    }
+}

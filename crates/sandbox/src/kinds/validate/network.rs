@@ -46,6 +46,25 @@ pub fn service(object: &Value, old: Option<&Value>, check: &mut Check) {
         }
     }
     duplicates(spec, check);
+    policies(spec, kind, check);
+    let former = old.map(|old| &old["spec"]).filter(|old| {
+        let has_address =
+            |spec: &Value| text_of(spec, "type") != "ExternalName" && !is_empty(spec, "clusterIP");
+        has_address(old) && has_address(spec)
+    });
+    if let Some(former) = former
+        && former["clusterIPs"][0] != spec["clusterIPs"][0]
+    {
+        check.invalid(
+            "spec.clusterIPs[0]",
+            spec["clusterIPs"].clone(),
+            "may not change once set",
+        );
+    }
+}
+
+/// The fields that only some types of Services have.
+fn policies(spec: &Value, kind: &str, check: &mut Check) {
     if some(spec, "allocateLoadBalancerNodePorts") && kind != "LoadBalancer" {
         check.forbidden(
             "spec.allocateLoadBalancerNodePorts",
@@ -62,20 +81,6 @@ pub fn service(object: &Value, old: Option<&Value>, check: &mut Check) {
     }
     if some(spec, "internalTrafficPolicy") {
         check.one_of(spec, "spec", "internalTrafficPolicy", &["Cluster", "Local"]);
-    }
-    let former = old.map(|old| &old["spec"]).filter(|old| {
-        let has_address =
-            |spec: &Value| text_of(spec, "type") != "ExternalName" && !is_empty(spec, "clusterIP");
-        has_address(old) && has_address(spec)
-    });
-    if let Some(former) = former
-        && former["clusterIPs"][0] != spec["clusterIPs"][0]
-    {
-        check.invalid(
-            "spec.clusterIPs[0]",
-            spec["clusterIPs"].clone(),
-            "may not change once set",
-        );
     }
 }
 
