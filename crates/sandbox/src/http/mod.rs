@@ -51,7 +51,6 @@ pub struct Service {
 }
 
 /// What all requests share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub api: Arc<Api>,
     pub faults: Faults,
@@ -69,6 +68,17 @@ pub(crate) struct Call {
     pub content_type: String,
     pub body: Bytes,
     pub caller: Caller,
+}
+
+// === impl Shared ===
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Tokens are never printed.
+        f.debug_struct("Shared")
+            .field("api", &self.api)
+            .finish_non_exhaustive()
+    }
 }
 
 // === impl Service ===
@@ -232,3 +242,6 @@ fn too_large() -> Status {
         "Request entity too large: limit is 3145728",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,17 @@ struct ItemsOf<'a> {
     key: Option<&'a str>,
 }
 
+// === impl ItemsOf ===
+
+impl ItemsOf<'_> {
+    fn is_same(&self, one: &Value, other: &Value) -> bool {
+        match self.key {
+            Some(key) => one.get(key).is_some() && one.get(key) == other.get(key),
+            None => one == other,
+        }
+    }
+}
+
 /// Merges a patch into an object.
 ///
 /// # Errors
@@ -187,6 +198,7 @@ fn merge_ordered(
         return patch.map_or(Ok(()), |patch| merge_field(node, object, name, patch));
     };
     let order = order.as_array().cloned().unwrap_or_default();
+    check_order(items, patch, &order)?;
     let old = object.get(name).and_then(Value::as_array).cloned();
     let merged = match (&old, patch.and_then(Value::as_array)) {
         (None, None) => return Ok(()),
@@ -199,13 +211,29 @@ fn merge_ordered(
     Ok(())
 }
 
+/// The items of a patch have to be among those of the order, in that order.
+fn check_order(items: ItemsOf<'_>, patch: Option<&Value>, order: &[Value]) -> Result<(), Status> {
+    let patch = patch.and_then(Value::as_array).cloned().unwrap_or_default();
+    let kept: Vec<Value> = patch
+        .into_iter()
+        .filter(|item| item[DIRECTIVE] != "delete")
+        .collect();
+    let mut rest = order.iter();
+    if kept.iter().all(|item| rest.any(|one| items.is_same(one, item))) {
+        return Ok(());
+    }
+    let told = |list: Vec<Value>| super::go_text(&Value::Array(list));
+    let message = format!(
+        "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
+        told(kept),
+        told(order.to_vec())
+    );
+    Err(Status::new(500, "", message))
+}
+
 /// Items that the order names come in that order; the others keep their places relative to the old list.
 fn ordered(items: ItemsOf<'_>, merged: Vec<Value>, order: &[Value], old: &[Value]) -> Vec<Value> {
-    let is_same = |one: &Value, other: &Value| match items.key {
-        Some(key) => one.get(key).is_some() && one.get(key) == other.get(key),
-        None => one == other,
-    };
-    let place = |list: &[Value], item: &Value| list.iter().position(|one| is_same(one, item));
+    let place = |list: &[Value], item: &Value| list.iter().position(|one| items.is_same(one, item));
     let (mut named, mut others): (Vec<Value>, Vec<Value>) =
         merged.into_iter().partition(|item| place(order, item).is_some());
     named.sort_by_key(|item| place(order, item));
@@ -283,18 +311,25 @@ mod tests {
                 json!(["z:9"]),
             ),
             (
+                "in another order than it says",
+                json!({"containers": [{"name": "a"}], "$setElementOrder/containers": [{"name": "b"}]}),
+                Value::Null,
+            ),
+            (
                 "ordered",
                 json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}),
                 json!(["b:2", "a:1"]),
             ),
         ];
         for (name, patch, wanted) in rows {
-            let merged = merge(
+            let Ok(merged) = merge(
                 schema.node(&of),
                 &pod(json!({"containers": two.clone()})),
                 &pod(patch),
-            )
-            .unwrap();
+            ) else {
+                assert!(wanted.is_null(), "{name}");
+                continue;
+            };
             let list = merged["spec"]["template"]["spec"]["containers"]
                 .as_array()
                 .unwrap();
