@@ -270,6 +270,13 @@ fn plain(value: Value) -> Value {
             if map.contains_key("nodePort") {
                 map.insert("nodePort".to_owned(), "a port".into());
             }
+            map.remove("deployment.kubernetes.io/revision");
+            if map
+                .get("annotations")
+                .is_some_and(|annotations| *annotations == json!({}))
+            {
+                map.remove("annotations");
+            }
             // A real controller has been at work between the two requests of a change.
             if map.get("status").is_some_and(|status| {
                 status.get("observedGeneration").is_some() || status.get("conditions").is_some()
