@@ -1,7 +1,8 @@
 //! The integration tests: one binary, so that everything is linked once.
 //!
-//! `layers` holds the architecture, `cli` drives the built binary on git repositories alone, `real` drives the built binary on a real Kubernetes control plane,
-//! `render` compares the renderer with kustomize.
+//! `layers` holds the architecture, `cli` drives the built binary on git repositories alone, `real` drives the built
+//! binary on a real Kubernetes control plane, `render` compares the renderer with kustomize, `sandbox` the sandbox with
+//! that control plane.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 
@@ -10,6 +11,7 @@ mod harness;
 mod layers;
 mod real;
 mod render;
+mod sandbox;
 
 /// A test file that nobody declares would never run.
 #[test]
@@ -22,6 +24,7 @@ fn every_file_is_declared() {
         ("harness", "harness/mod.rs"),
         ("render", "render/mod.rs"),
         ("cli", "cli/mod.rs"),
+        ("sandbox", "sandbox/mod.rs"),
     ] {
         let declared = std::fs::read_to_string(root.join(parent)).unwrap();
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {

@@ -15,7 +15,7 @@ mod generators;
 mod objects;
 mod patches;
 mod plugins;
-mod random;
+pub mod random;
 mod scalars;
 mod shrink;
 mod tree;
