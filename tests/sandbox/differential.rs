@@ -140,7 +140,7 @@ fn compare(clients: &[&Client; 2], seed: u64) -> Option<String> {
             return Some(format!("{told}{}", difference(&wanted, &found)));
         }
     }
-    if seed % WATCHED != 0 {
+    if !seed.is_multiple_of(WATCHED) {
         return None;
     }
     let [wanted, found] = [0, 1].map(|at| {
