@@ -24,6 +24,8 @@ use crate::harness::runtime::block_on;
 use crate::harness::wait::wait_for;
 
 const CASES: u64 = 60;
+/// Of so many cases one is also watched, which takes a second of each server.
+const WATCHED: u64 = 4;
 const DEADLINE: Duration = Duration::from_secs(60);
 /// So many different cases are told before the test gives up.
 const TOLD: usize = 5;
@@ -137,6 +139,9 @@ fn compare(clients: &[&Client; 2], seed: u64) -> Option<String> {
         if wanted != found {
             return Some(format!("{told}{}", difference(&wanted, &found)));
         }
+    }
+    if !seed.is_multiple_of(WATCHED) {
+        return None;
     }
     let [wanted, found] = [0, 1].map(|at| {
         let path = format!(
