@@ -9,6 +9,7 @@ pub mod promote;
 pub mod render;
 pub mod run;
 pub mod schema;
+pub mod script;
 pub mod status;
 pub mod sync;
 pub mod ui;

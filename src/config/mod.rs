@@ -10,6 +10,7 @@ pub mod load_check;
 pub mod promotion;
 pub mod repository;
 pub mod schema;
+pub mod script;
 pub mod verified;
 
 use schemars::JsonSchema;

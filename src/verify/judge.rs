@@ -299,7 +299,7 @@ fn figure(rule: &Rule, value: f64) -> String {
     }
 }
 
-fn milliseconds(value: f64) -> String {
+pub(super) fn milliseconds(value: f64) -> String {
     if value >= 100.0 {
         format!("{value:.0} ms")
     } else {
@@ -308,7 +308,7 @@ fn milliseconds(value: f64) -> String {
 }
 
 /// A share as per cent, without digits that say nothing.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{} %", (share * 1e4).round() / 1e2)
 }
 

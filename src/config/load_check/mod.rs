@@ -297,6 +297,17 @@ pub struct StrictSpec {
     pub fail_on_checks: FailOnChecks,
 }
 
+/// How a load check is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// What cannot be known never passes.
+    #[default]
+    Strict,
+    /// Exactly as k6 judges, with a word where `strict` differs.
+    K6,
+}
+
 /// Which checks fail the verdict by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -23,6 +23,7 @@ use crate::verify::samples::{Ended, Samples};
 mod clock;
 mod connection;
 mod probe;
+pub mod script;
 pub mod target;
 mod user;
 mod worker;
