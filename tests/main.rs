@@ -1,11 +1,12 @@
 //! The integration tests: one binary, so that everything is linked once.
 //!
 //! `layers` holds the architecture, `real` drives the built binary on a real Kubernetes control plane,
-//! `render` compares the renderer with kustomize.
+//! `render` compares the renderer with kustomize, `k6` compares the load check with k6.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 
 mod harness;
+mod k6;
 mod layers;
 mod real;
 mod render;
@@ -20,6 +21,7 @@ fn every_file_is_declared() {
         ("real", "real/mod.rs"),
         ("harness", "harness/mod.rs"),
         ("render", "render/mod.rs"),
+        ("k6", "k6/mod.rs"),
     ] {
         let declared = std::fs::read_to_string(root.join(parent)).unwrap();
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {

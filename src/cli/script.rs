@@ -11,7 +11,7 @@ use super::check::{self, CheckArgs, Stop};
 use super::context::Context;
 use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
-use crate::config::load_check::{Mode, StrictSpec, TlsSpec};
+use crate::config::load_check::{StrictSpec, TlsSpec};
 use crate::config::script::options::{self, Layer, Problems};
 use crate::report::load_check::progress;
 use crate::report::script::data::{summary_data, summary_export};
@@ -28,6 +28,8 @@ const TEARDOWN_TIMEOUT: u8 = 101;
 const TIMEOUT: u8 = 102;
 /// k6's exit code for a script that throws where that is fatal.
 const EXCEPTION: u8 = 107;
+/// k6's exit code for a script without functions.
+const EMPTY: u8 = 255;
 /// k6's exit codes for a test that ends itself, and that says that it has failed.
 const ABORTED: u8 = 108;
 const MARKED_AS_FAILED: u8 = 110;
@@ -206,6 +208,7 @@ fn code_of(error: &ScriptError) -> u8 {
         },
         ScriptError::Interrupted => check::INTERRUPTED,
         ScriptError::Broken(_) => Kind::Bug.code(),
+        ScriptError::Empty => EMPTY,
         ScriptError::Options(_) => check::WRONG_CONFIGURATION,
     }
 }

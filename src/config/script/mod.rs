@@ -35,6 +35,8 @@ pub struct ScriptPlan {
     pub min_iteration: Duration,
     /// The figures of trends in the summary.
     pub trend_stats: Vec<String>,
+    /// What is odd about the options, and does no harm.
+    pub warnings: Vec<String>,
     /// The consolidated options, as `handleSummary()` and `exec.test.options` show them.
     pub options: serde_json::Value,
 }

@@ -35,8 +35,28 @@ pub struct Sources<'a> {
 /// Options that decide when iterations start. One layer's choice replaces that of all layers below.
 const EXECUTION: [&str; 4] = ["duration", "iterations", "stages", "scenarios"];
 
-/// Options that this program honours beside those of [`EXECUTION`].
-const HONOURED: [&str; 27] = [
+/// Options of k6 that this program does not have. A script that sets one would measure something else here.
+const UNSUPPORTED: [&str; 13] = [
+    "hosts",
+    "blockHostnames",
+    "blacklistIPs",
+    "tlsAuth",
+    "tlsCipherSuites",
+    "tlsVersion",
+    "insecureSkipTLSVerify",
+    "localIPs",
+    "rps",
+    "executionSegment",
+    "executionSegmentSequence",
+    "httpDebug",
+    "paused",
+];
+
+/// Switches off all thresholds. No script can say so, only the environment.
+const NO_THRESHOLDS: &str = "K6_NO_THRESHOLDS";
+
+/// Options that have an effect here, or rightly none, beside those of [`EXECUTION`].
+const HONOURED: [&str; 26] = [
     "vus",
     "thresholds",
     "tags",
@@ -53,7 +73,7 @@ const HONOURED: [&str; 27] = [
     "teardownTimeout",
     "minIterationDuration",
     "summaryTrendStats",
-    "noThresholds",
+    NO_THRESHOLDS,
     "noSetup",
     "noTeardown",
     "systemTags",
@@ -62,7 +82,6 @@ const HONOURED: [&str; 27] = [
     "summaryTimeUnit",
     "noUsageReport",
     "dns",
-    "paused",
     "linger",
 ];
 
@@ -84,7 +103,7 @@ const VARIABLES: [(&str, &str); 21] = [
     ("K6_SETUP_TIMEOUT", "setupTimeout"),
     ("K6_TEARDOWN_TIMEOUT", "teardownTimeout"),
     ("K6_MIN_ITERATION_DURATION", "minIterationDuration"),
-    ("K6_NO_THRESHOLDS", "noThresholds"),
+    (NO_THRESHOLDS, NO_THRESHOLDS),
     ("K6_NO_SETUP", "noSetup"),
     ("K6_NO_TEARDOWN", "noTeardown"),
     ("K6_SUMMARY_TREND_STATS", "summaryTrendStats"),
@@ -155,13 +174,14 @@ pub fn stages(text: &str) -> Option<Value> {
 /// Everything that is wrong, and every option that is not supported.
 pub fn read(sources: Sources<'_>) -> Result<ScriptPlan, Problems> {
     let mut problems = Problems::default();
+    let mut warnings = Vec::new();
     for layer in &sources.layers {
-        refuse_unsupported(layer, &mut problems);
+        refuse_unsupported(layer, &mut problems, &mut warnings);
     }
-    let options = consolidate(sources.layers);
-    let (workloads, work) = scenarios::read(&options, sources.exports, &mut problems);
+    let mut options = consolidate(sources.layers);
+    let (workloads, work) = scenarios::read(&mut options, sources.exports, &mut problems);
     let reader = Reader { options: &options };
-    let switched_off = reader.flag("noThresholds", &mut problems);
+    let switched_off = reader.flag(NO_THRESHOLDS, &mut problems);
     let thresholds = if switched_off { &Value::Null } else { reader.get("thresholds") };
     let mut script_rules = rules::read(thresholds, sources.metrics, &mut problems);
     if sources.implicit_rule && !switched_off {
@@ -181,6 +201,7 @@ pub fn read(sources: Sources<'_>) -> Result<ScriptPlan, Problems> {
         teardown_timeout: reader.duration("teardownTimeout", 60, &mut problems),
         min_iteration: reader.duration("minIterationDuration", 0, &mut problems),
         trend_stats: reader.trend_stats(&mut problems),
+        warnings,
         options: Value::Object(options.clone()),
     };
     if problems.0.is_empty() {
@@ -225,12 +246,14 @@ fn implicit_rule(rules: &[super::ScriptRule], metrics: &[Declared]) -> Option<su
     })
 }
 
-fn refuse_unsupported(layer: &Layer, problems: &mut Problems) {
+fn refuse_unsupported(layer: &Layer, problems: &mut Problems, warnings: &mut Vec<String>) {
     for (option, value) in layer {
+        let name = option.as_str();
         let off = matches!(value, Value::Null | Value::Bool(false));
-        let known = HONOURED.contains(&option.as_str()) || EXECUTION.contains(&option.as_str());
-        if !known && !off {
+        if UNSUPPORTED.contains(&name) && !off {
             problems.add(option, "this option is not supported");
+        } else if !UNSUPPORTED.contains(&name) && !HONOURED.contains(&name) && !EXECUTION.contains(&name) {
+            warnings.push(format!("options.{option}: there is no such option; it is ignored, as k6 does"));
         }
     }
 }

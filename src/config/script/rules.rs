@@ -60,12 +60,6 @@ fn rule(
     let (source, abort, delay) = match entry {
         Value::String(source) => (source.as_str(), false, None),
         Value::Object(fields) => {
-            if let Some(unknown) = fields
-                .keys()
-                .find(|key| !["threshold", "abortOnFail", "delayAbortEval"].contains(&key.as_str()))
-            {
-                return Err(format!("`{unknown}` is no field of a threshold"));
-            }
             let source = fields.get("threshold").and_then(Value::as_str).unwrap_or_default();
             let abort = match fields.get("abortOnFail") {
                 None | Some(Value::Null) => false,
@@ -90,7 +84,7 @@ fn rule(
         ));
     }
     Ok(ScriptRule {
-        name: name.to_owned(),
+        name: shown(name),
         metric,
         tags: tags.to_vec(),
         threshold,
@@ -98,6 +92,14 @@ fn rule(
         implicit: false,
         abort_after: abort.then(|| delay.unwrap_or_default()),
     })
+}
+
+/// A threshold's key as k6 shows it: without blanks at the edges of its selector.
+fn shown(name: &str) -> String {
+    match name.split_once('{') {
+        Some((metric, rest)) => format!("{metric}{{{}}}", rest.trim_end_matches('}').trim()),
+        None => name.to_owned(),
+    }
 }
 
 /// Reads one expression.

@@ -36,8 +36,8 @@ const EXECUTORS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// The workloads, and what their iterations do.
-pub fn read(options: &Layer, exports: &[String], problems: &mut Problems) -> (Vec<Scenario>, Vec<Work>) {
+/// The workloads, and what their iterations do. The options then name the scenario that shortcuts stand for.
+pub fn read(options: &mut Layer, exports: &[String], problems: &mut Problems) -> (Vec<Scenario>, Vec<Work>) {
     let (named, shortcut) = match options.get("scenarios") {
         Some(Value::Object(scenarios)) if !scenarios.is_empty() => {
             for field in ["vus", "duration", "iterations", "stages"] {
@@ -74,6 +74,7 @@ pub fn read(options: &Layer, exports: &[String], problems: &mut Problems) -> (Ve
         workloads.push(scenario);
         works.push(work);
     }
+    options.insert("scenarios".to_owned(), Value::Object(named));
     let total: u32 = workloads.iter().map(|scenario| scenario.executor.max_vus()).sum();
     if total > MAX_VUS {
         problems.add("vus", format!("{total} virtual users are more than {MAX_VUS}"));

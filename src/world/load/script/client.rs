@@ -213,6 +213,7 @@ impl Client {
             Err(error) => return self.refused(&call, begin, error),
         };
         let mut earlier = Duration::ZERO;
+        let mut asked = None;
         for number in 0_u32.. {
             let stamps = Stamps::default();
             let start = Instant::now();
@@ -228,6 +229,9 @@ impl Client {
             self.count_bytes(&stamps);
             let result = result.unwrap_or(Err(Failure::Kind(ErrorKind::Timeout)));
             let mut reply = self.reply(&call, &hop, &stamps, start, result);
+            // What a script sees is the request that it made, not what a redirect made of it.
+            let first = std::mem::take(&mut reply.request);
+            let asked = asked.get_or_insert(first);
             let next = hop.redirected(&reply);
             let follows = next.is_some() && number < redirects;
             samples::record(&self.vu, &call, &hop, &reply, start, earlier, follows);
@@ -237,6 +241,7 @@ impl Client {
                     hop = next;
                 }
                 _ => {
+                    reply.request = std::mem::take(asked);
                     self.finish(&call, &mut reply);
                     return reply;
                 }

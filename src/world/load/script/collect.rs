@@ -67,6 +67,7 @@ pub async fn run(
         plan: Arc::clone(plan),
         catalog: Arc::clone(catalog),
         setup_data,
+        mode: *mode,
         stop,
         live: Arc::new(Live::new(plan.load.scenarios.len())),
         start: begun,
@@ -84,6 +85,7 @@ pub async fn run(
     };
     collector.collect(reports, threads.len(), &start, progress, cancel).await;
     let elapsed = collector.elapsed();
+    collector.note_left_over();
     let Collector {
         mut measured,
         ended,
@@ -178,6 +180,28 @@ impl Collector<'_> {
             };
             let tags = VuTags::global(&self.shared.plan);
             self.measured.add(&self.shared.catalog, sample, &tags);
+        }
+    }
+
+    /// Notes the iterations that were to be done and were not begun in time.
+    fn note_left_over(&mut self) {
+        let Shared { plan, live, stop, .. } = &**self.shared;
+        if stop.is_cancelled() {
+            return;
+        }
+        for (number, scenario) in plan.load.scenarios.iter().enumerate() {
+            let begun = live.scenarios[number].started.load(Relaxed);
+            let left = scenario.executor.iterations().map_or(0, |all| all.saturating_sub(begun));
+            if left > 0 {
+                let sample = Sample {
+                    metric: builtin::DROPPED_ITERATIONS,
+                    value: left as f64,
+                    at: self.elapsed(),
+                    proof: Proof::Nothing,
+                };
+                let tags = VuTags::of_scenario(plan, number);
+                self.measured.add(&self.shared.catalog, sample, &tags);
+            }
         }
     }
 

@@ -234,6 +234,9 @@ fn perform<'js>(
     argument: &mut Option<Value<'js>>,
 ) -> Outcome {
     vu.group.replace("".into());
+    if matches!(step.function.as_str(), "setup" | "teardown") && step.iteration.is_none() {
+        vu.enter(&step.function);
+    }
     vu.stage.set(if step.iteration.is_some() { Stage::Iteration } else { Stage::Once });
     match call(ctx, namespace, step, argument).catch(ctx) {
         Ok(outcome) => outcome,

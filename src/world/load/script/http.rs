@@ -200,7 +200,9 @@ fn read_params<'js>(ctx: &Ctx<'js>, call: &mut Call, params: &Object<'js>) -> Re
             },
             // The one jar that there is.
             "jar" => {}
-            other => return refuse(format!("the request parameter `{other}` is not supported")),
+            "compression" => return refuse(format!("the request parameter `{name}` is not supported")),
+            // k6 does not look at what it does not know either.
+            _ => {}
         }
     }
     Ok(())

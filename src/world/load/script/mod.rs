@@ -113,6 +113,9 @@ pub enum ScriptError {
     /// A thread could not start, or panicked.
     #[error("the load generator broke: {0}")]
     Broken(String),
+    /// It exports nothing that could be run.
+    #[error("the script exports no function")]
+    Empty,
     /// Its options are wrong, or are not supported.
     #[error("{}", .0.0.join("\n"))]
     Options(Problems),
@@ -148,6 +151,9 @@ pub async fn prepare(
     };
     let mut metrics = builtins();
     metrics.extend(loaded.metrics);
+    if loaded.exports.is_empty() {
+        return Err(ScriptError::Empty);
+    }
     let plan = options::read(Sources {
         layers: std::iter::once(own).chain(over).collect(),
         exports: &loaded.exports,
@@ -156,6 +162,7 @@ pub async fn prepare(
         implicit_rule: mode == Mode::Strict,
     });
     let plan = Arc::new(plan.map_err(ScriptError::Options)?);
+    plan.warnings.iter().for_each(|warning| script.warn_once(warning.clone()));
     script.set_plan(Arc::clone(&plan));
     Ok(Prepared {
         catalog: Arc::new(Catalog::new(metrics, plan.rules.clone())),

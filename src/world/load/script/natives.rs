@@ -77,7 +77,13 @@ pub fn bytes(value: &Value<'_>) -> Result<Vec<u8>> {
 fn checks<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> {
     let check = {
         let vu = Rc::clone(vu);
-        move |name: String, held: bool, own: Opt<Value<'js>>| -> Result<()> {
+        move |ctx: Ctx<'js>, name: String, held: bool, own: Opt<Value<'js>>| -> Result<()> {
+            if name.contains("::") {
+                return Err(Exception::throw_message(&ctx, "group and check names may not contain '::'"));
+            }
+            if vu.stage.get() == Stage::Init {
+                return Err(Exception::throw_message(&ctx, "using check() in the init context is not supported"));
+            }
             let own = tags(own.0)?;
             let check = CheckTags {
                 check: &name,
@@ -113,17 +119,11 @@ fn checks<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> 
             Ok(())
         }
     };
-    let sleep = {
-        let vu = Rc::clone(vu);
-        move |ctx: Ctx<'js>, seconds: f64| -> Result<()> {
-            if vu.stage.get() == Stage::Init {
-                return Err(Exception::throw_message(&ctx, "using sleep() in the init context is not supported"));
-            }
-            let Ok(time) = Duration::try_from_secs_f64(seconds) else { return Ok(()) };
-            match wait_for(Ask::Sleep(time)) {
-                Answer::Go => Ok(()),
-                _ => Err(give_up(&ctx)),
-            }
+    let sleep = move |ctx: Ctx<'js>, seconds: f64| -> Result<()> {
+        let Ok(time) = Duration::try_from_secs_f64(seconds) else { return Ok(()) };
+        match wait_for(Ask::Sleep(time)) {
+            Answer::Go => Ok(()),
+            _ => Err(give_up(&ctx)),
         }
     };
     native.set("check", Function::new(ctx.clone(), check)?)?;
@@ -163,7 +163,7 @@ fn declare(vu: &Vu, kind: &str, name: String, is_time: bool) -> std::result::Res
     }
     let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
     let fits = name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit());
-    if !fits || name.len() > 128 {
+    if !fits || !(2..=128).contains(&name.len()) {
         return Err(format!("invalid metric name: `{name}`"));
     }
     let kind = match kind {

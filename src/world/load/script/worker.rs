@@ -20,6 +20,7 @@ use super::script::Script;
 use super::user::User;
 use super::vu::{Iteration, Live, LiveScenario, OwnTags, Vu, VuTags};
 use super::{ScriptError, broken};
+use crate::config::load_check::Mode;
 use crate::config::load_check::plan::Executor;
 use crate::config::script::ScriptPlan;
 use crate::verify::exchange::millis;
@@ -37,6 +38,8 @@ pub struct Shared {
     pub catalog: Arc<Catalog>,
     /// What `setup()` returned.
     pub setup_data: Option<Arc<str>>,
+    /// How the run is judged.
+    pub mode: Mode,
     /// Ends everything at once.
     pub stop: CancellationToken,
     /// Counters that are shown while it runs.
@@ -247,6 +250,15 @@ impl Worker {
                 Some(working) => working,
                 None if users < max => {
                     users += 1;
+                    if self.shared.mode == Mode::K6 {
+                        // k6 makes the user and drops the iteration that showed the need for it.
+                        self.drop_iteration(number, due.into_std().saturating_duration_since(origin));
+                        if let Ok(working) = self.working(number, before + users).await {
+                            working.user.vu.origin.set(origin);
+                            free.borrow_mut().push(working);
+                        }
+                        continue;
+                    }
                     match self.working(number, before + users).await {
                         Ok(working) => {
                             working.user.vu.origin.set(origin);
@@ -356,7 +368,8 @@ impl Working {
         };
         self.begun += 1;
         let outcome = self.user.step(step, cut.as_mut()).await;
-        let complete = !vu.cancelled.get();
+        // k6 counts an iteration that ends the run as one that came to its end.
+        let complete = !vu.cancelled.get() || vu.aborted.borrow().is_some();
         self.count(begin, complete, outcome);
         if let Some(reason) = vu.aborted.take() {
             shared.aborted.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
