@@ -17,6 +17,7 @@ use crate::config::duration::Duration;
 use crate::config::load_check::plan::{Base, Plan};
 use crate::config::load_check::{Invalid, LoadCheckSpec, Mode, ServiceRef};
 use crate::config::repository::{Config, Environment};
+use crate::config::script::bundle::Bundle;
 use crate::problem::{Problem, Problems, chain};
 use crate::report::load_check::json as load_json;
 use crate::report::load_check::{explain, progress, summary};
@@ -136,6 +137,9 @@ pub async fn check(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Result<A
             Err(stop) => return stop.tell(ui, args.output),
         },
     };
+    if subject.spec.script.is_some() {
+        return script::check_spec(ui, context, args, &subject.spec, plan, &origin).await;
+    }
     ui.story(progress::header(&plan, &origin, ui.story_paint()).trim_end());
     match run(ui, &plan, &origin, &context.cancel).await {
         Ok(checked) => conclude(ui, args, &plan, &checked),
@@ -174,7 +178,13 @@ fn from_file(file: &Path, name: Option<&str>) -> Result<Subject, Stop> {
     let mut found = Vec::new();
     for raw in document::read(&shown, &text).map_err(wrong)? {
         if raw.kind == "LoadCheck" {
-            let located = raw.typed::<LoadCheckSpec>().map_err(wrong)?;
+            let mut located = raw.typed::<LoadCheckSpec>().map_err(wrong)?;
+            if let Some(script) = located.document.spec.script.clone() {
+                let bundle = Bundle::gather("", &script, |path| read_beside(file, path));
+                let place = |problem| located.problem(&["spec", "script"], problem);
+                let bundle = bundle.map_err(|problems| wrong(problems.into_iter().map(place).collect()))?;
+                located.document.spec.bundle = Some(bundle);
+            }
             let problems: Vec<Problem> = located
                 .document
                 .spec
@@ -201,6 +211,16 @@ fn from_file(file: &Path, name: Option<&str>) -> Result<Subject, Stop> {
         }
     }
     choose(found, name, &shown)
+}
+
+/// A file in the directory of another one, or below; `None` when it is not there.
+fn read_beside(file: &Path, path: &str) -> Result<Option<String>, String> {
+    let path = file.parent().unwrap_or(Path::new("")).join(path);
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A key as it stands in a document (RFC 6901).
@@ -471,6 +491,7 @@ impl Subject {
     /// The same with what the arguments say instead.
     fn changed_by(mut self, args: &CheckArgs) -> Self {
         let spec = &mut self.spec;
+        spec.mode = args.mode.unwrap_or(spec.mode);
         if let Some(url) = &args.url {
             spec.target.service = None;
             spec.target.url = Some(url.clone());
@@ -524,8 +545,9 @@ impl Stop {
         Self::configuration(lines.join("\n"), Vec::new())
     }
 
-    fn load(error: &LoadError) -> Self {
+    pub(super) fn load(error: &LoadError) -> Self {
         let (code, hints) = match error {
+            LoadError::Script(error) => return script::stop(error),
             LoadError::Target(target) => {
                 let code = match target {
                     TargetError::Interrupted { .. } => INTERRUPTED,

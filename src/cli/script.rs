@@ -11,7 +11,8 @@ use super::check::{self, CheckArgs, Stop};
 use super::context::Context;
 use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
-use crate::config::load_check::{StrictSpec, TlsSpec};
+use crate::config::load_check::plan::Plan;
+use crate::config::load_check::{LoadCheckSpec, StrictSpec, TlsSpec};
 use crate::config::script::options::{self, Layer, Problems};
 use crate::report::load_check::progress;
 use crate::report::script::data::{summary_data, summary_export};
@@ -59,6 +60,28 @@ pub async fn check(ui: &mut Ui, context: &Context, args: &CheckArgs, file: &Path
             tell_all(ui, messages);
             stop(&error).tell(ui, args.output)
         }
+    }
+}
+
+/// Runs the script of a LoadCheck against its target.
+///
+/// # Errors
+///
+/// When its summary cannot be written. Everything else is told by the exit code.
+pub async fn check_spec(
+    ui: &mut Ui,
+    context: &Context,
+    args: &CheckArgs,
+    spec: &LoadCheckSpec,
+    plan: Plan,
+    origin: &str,
+) -> Result<Answer, Failure> {
+    let (sender, receiver) = watch::channel(Progress::default());
+    let (_nobody, mut messages) = mpsc::channel(1);
+    let running = script::check(spec, plan, origin, &sender, &context.cancel);
+    match check::show(ui, origin, receiver, &mut messages, running).await {
+        Ok((prepared, run)) => conclude(ui, args, &prepared, &run, Ok(None)),
+        Err(error) => Stop::load(&error).tell(ui, args.output),
     }
 }
 
@@ -189,7 +212,8 @@ pub fn tell(ui: &mut Ui, message: &Message) {
     }
 }
 
-fn stop(error: &ScriptError) -> Stop {
+/// Why a script was not run, with its exit code.
+pub(super) fn stop(error: &ScriptError) -> Stop {
     Stop {
         code: code_of(error),
         text: error.to_string(),

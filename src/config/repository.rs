@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::document::{self, Located, Raw};
 use super::environment::EnvironmentSpec;
 use super::load_check::LoadCheckSpec;
+use super::script::bundle::Bundle;
 use super::promotion::PromotionSpec;
 use super::verified::{self, VerifiedSpec};
 use crate::model::EnvName;
@@ -188,7 +189,8 @@ impl Reader {
                         }
                     }
                     "LoadCheck" => {
-                        if let Some(found) = self.typed(raw) {
+                        if let Some(mut found) = self.typed(raw) {
+                            self.bundle(tree, &mut found);
                             self.load_checks.push(found);
                         }
                     }
@@ -197,6 +199,18 @@ impl Reader {
                         self.problems.push(Problem::new(message).at_line(&raw.file, 0));
                     }
                 }
+            }
+        }
+    }
+
+    /// Gathers the files of a check's script.
+    fn bundle(&mut self, tree: &dyn Tree, found: &mut Located<LoadCheckSpec>) {
+        let Some(script) = found.document.spec.script.clone() else { return };
+        match Bundle::gather(&found.file, &script, |path| tree.text(path)) {
+            Ok(bundle) => found.document.spec.bundle = Some(bundle),
+            Err(problems) => {
+                let place = |problem: String| found.problem(&["spec", "script"], problem);
+                self.problems.extend(problems.into_iter().map(place));
             }
         }
     }

@@ -10,8 +10,10 @@ use super::load_check::metric::Kind;
 use super::load_check::plan::Plan;
 use super::load_check::threshold::Threshold;
 
+pub mod bundle;
 pub mod options;
 pub mod rules;
+pub mod scan;
 mod scenarios;
 
 /// A k6 script that can be run.

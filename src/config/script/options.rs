@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::scenarios;
 use super::{Declared, HttpOptions, ScriptPlan, rules};
 use crate::config::load_check::plan::{Base, Plan, Strict};
-use crate::config::load_check::{StrictSpec, TlsSpec};
+use crate::config::load_check::{Mode, StrictSpec, TlsSpec};
 
 /// Everything that is wrong with the options.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -220,6 +220,7 @@ fn empty_plan(strict: &StrictSpec) -> Plan {
         requests: Vec::new(),
         checks: Vec::new(),
         rules: Vec::new(),
+        mode: Mode::default(),
         strict: Strict {
             confidence: strict.confidence,
             max_extend: strict.max_extend,

@@ -97,7 +97,7 @@ fn rule(
 /// A threshold's key as k6 shows it: without blanks at the edges of its selector.
 fn shown(name: &str) -> String {
     match name.split_once('{') {
-        Some((metric, rest)) => format!("{metric}{{{}}}", rest.trim_end_matches('}').trim()),
+        Some((metric, rest)) => format!("{metric}{{{}}}", rest.strip_suffix('}').unwrap_or(rest).trim()),
         None => name.to_owned(),
     }
 }

@@ -32,10 +32,13 @@ const MOST: usize = 10_000;
 // === impl Groups ===
 
 impl Groups {
-    /// Notes that a group was entered.
-    pub fn enter(&mut self, path: &Arc<str>) {
-        if !path.is_empty() && self.paths.len() < MOST && !self.paths.contains(path) {
-            self.paths.push(Arc::clone(path));
+    /// Notes that a group was entered, and with it those that it is inside of.
+    pub fn enter(&mut self, path: &str) {
+        let inner = path.match_indices("::").skip(1).map(|(end, _)| &path[..end]);
+        for path in inner.chain([path]) {
+            if !path.is_empty() && self.paths.len() < MOST && !self.paths.iter().any(|known| **known == *path) {
+                self.paths.push(path.into());
+            }
         }
     }
 
@@ -56,6 +59,7 @@ impl Groups {
             Some(index) => *index,
             None if self.checks.len() >= MOST => MOST - 1,
             None => {
+                self.enter(group);
                 let name: Arc<str> = name.into();
                 self.known.entry(Arc::clone(&name)).or_default().push(self.checks.len());
                 self.checks.push(Check {

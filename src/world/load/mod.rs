@@ -50,6 +50,9 @@ pub enum LoadError {
     /// The target cannot be put under load.
     #[error("the target is not ready")]
     Target(#[from] TargetError),
+    /// The script cannot be run.
+    #[error(transparent)]
+    Script(#[from] script::ScriptError),
     /// A thread of the generator could not start.
     #[error("the load generator could not start")]
     Start(#[source] io::Error),

@@ -13,10 +13,9 @@ use rquickjs::{
 
 use super::coroutine::{Answer, Ask, JS_STACK, wait_for};
 use super::natives;
-use super::scan;
-use super::script::resolve;
 use super::vu::{Stage, Vu};
-use crate::config::script::Declared;
+use crate::config::script::bundle::resolve;
+use crate::config::script::{Declared, scan};
 
 /// Something that a script does.
 pub struct Step {
@@ -79,7 +78,7 @@ pub fn serve(vu: &Rc<Vu>) {
 
 fn try_serve(vu: &Rc<Vu>) -> Result<()> {
     let runtime = Runtime::new()?;
-    runtime.set_memory_limit(vu.script.memory);
+    runtime.set_memory_limit(vu.script.memory());
     runtime.set_max_stack_size(JS_STACK);
     let interrupted = Rc::clone(vu);
     runtime.set_interrupt_handler(Some(Box::new(move || is_over(&interrupted))));
@@ -235,7 +234,7 @@ fn perform<'js>(
 ) -> Outcome {
     vu.group.replace("".into());
     if matches!(step.function.as_str(), "setup" | "teardown") && step.iteration.is_none() {
-        vu.enter(&step.function);
+        vu.group.replace(format!("::{}", step.function).into());
     }
     vu.stage.set(if step.iteration.is_some() { Stage::Iteration } else { Stage::Once });
     match call(ctx, namespace, step, argument).catch(ctx) {

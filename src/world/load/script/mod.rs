@@ -21,7 +21,10 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::load_check::{Mode, StrictSpec};
+use super::LoadError;
+use super::target::Target;
+use crate::config::load_check::plan::Plan;
+use crate::config::load_check::{LoadCheckSpec, Mode, StrictSpec};
 use crate::config::script::ScriptPlan;
 use crate::config::script::options::{self, Layer, Problems, Sources};
 use crate::verify::judge::{LoadOutcome, LoadVerdict};
@@ -40,7 +43,6 @@ mod http;
 mod info;
 mod natives;
 mod samples;
-pub mod scan;
 pub mod script;
 mod user;
 mod vu;
@@ -48,7 +50,7 @@ mod worker;
 
 pub use engine::{Loaded, Thrown};
 use engine::{Outcome, Step};
-use script::Script;
+use script::{Network, Script};
 use user::User;
 use vu::{Live, Vu};
 
@@ -183,6 +185,47 @@ async fn load(script: &Arc<Script>, cancel: &CancellationToken) -> Result<Loaded
     }
 }
 
+/// Runs the script of a load check against `origin`: waits until it answers, sends the load, judges it.
+///
+/// The script reaches the target and the hosts of the specification, and reads the files of the commit.
+///
+/// # Errors
+///
+/// When the target is not ready, or the script cannot be run.
+pub async fn check(
+    spec: &LoadCheckSpec,
+    plan: Plan,
+    origin: &str,
+    progress: &watch::Sender<Progress>,
+    cancel: &CancellationToken,
+) -> Result<(Prepared, Run), LoadError> {
+    let plan = Arc::new(plan);
+    let target = Target::resolve(origin, &plan, cancel).await?;
+    target.wait_ready(&plan, cancel).await?;
+    let bundle = spec.bundle.clone().unwrap_or_default();
+    let env = spec.env.iter().map(|(name, value)| (name.clone(), filled_in(value, &target))).collect();
+    let network = Network::Only {
+        origin: target.url(),
+        target: Box::new(target),
+        hosts: spec.hosts.clone(),
+    };
+    // What it prints has no reader here; the bounded channel drops it.
+    let (script, _) = Script::new(bundle.main.clone(), Box::new(bundle), env, network, plan.tls.clone());
+    let prepared = prepare(script, vec![spec.script_options()], spec.strict.clone(), spec.mode, cancel).await?;
+    let run = prepared.run(progress, cancel).await?;
+    Ok((prepared, run))
+}
+
+/// A variable's value with the target in place of `${target.host}`, `${target.port}` and `${target.url}`.
+fn filled_in(value: &str, target: &Target) -> String {
+    let authority = target.authority();
+    let port = target.addresses().first().map(|address| address.port().to_string());
+    value
+        .replace("${target.host}", authority.host())
+        .replace("${target.port}", &port.unwrap_or_default())
+        .replace("${target.url}", &target.url())
+}
+
 impl Prepared {
     /// Runs the script: `setup()`, its scenarios, as often as the verdict is unclear and the plan allows, `teardown()`.
     ///
@@ -279,6 +322,20 @@ impl Prepared {
 // === impl Run ===
 
 impl Run {
+    /// The verdict, with what ended the run before its time.
+    #[must_use]
+    pub fn concluded(mut self) -> LoadVerdict {
+        let why = match (&self.broken, &self.aborted) {
+            (Some(error), _) => Some(error.to_string()),
+            (None, Some(reason)) => Some(format!("the script aborted the test: {reason}")),
+            (None, None) => self.failed.then(|| "the script marked the test as failed".to_owned()),
+        };
+        if let Some(why) = why {
+            (self.verdict.outcome, self.verdict.reason) = (LoadOutcome::Fail, why);
+        }
+        self.verdict
+    }
+
     async fn setup(&mut self, prepared: &Prepared, cancel: &CancellationToken) -> Result<(), ScriptError> {
         let limit = prepared.plan.setup_timeout;
         let outcome = self.once(prepared, "setup", None, limit, cancel).await?;

@@ -12,10 +12,10 @@ use sha2::{Digest as _, Sha256};
 use super::coroutine::{Answer, Ask, wait_for};
 use super::http;
 use super::info;
-use super::script::resolve;
 use super::vu::{CheckTags, OwnTags, Stage, Vu};
 use crate::config::load_check::metric::Kind;
-use crate::config::script::{Contains, Declared};
+use crate::config::script::bundle::resolve;
+use crate::config::script::{Contains, Declared, scan};
 use crate::verify::exchange::millis;
 use crate::verify::script::catalog::builtin;
 
@@ -217,8 +217,8 @@ fn files_and_data<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Res
     let source = {
         let vu = Rc::clone(vu);
         move |ctx: Ctx<'js>, name: String| -> Result<Vec<String>> {
-            if !super::scan::is_local(&name) {
-                return Err(Exception::throw_message(&ctx, &super::scan::refusal(&name)));
+            if !scan::is_local(&name) {
+                return Err(Exception::throw_message(&ctx, &scan::refusal(&name)));
             }
             let path = resolve(&calling_file(&ctx, &vu), &name);
             let text = vu.script.text(&path).map_err(|text| Exception::throw_message(&ctx, &text))?;
@@ -262,7 +262,7 @@ fn calling_file(ctx: &Ctx<'_>, vu: &Vu) -> String {
     let names = (0..4).filter_map(|level| ctx.script_or_module_name(level)?.to_string().ok());
     names
         .filter(|name| name != "eval_script" && !name.is_empty() && !name.starts_with('<'))
-        .find(|name| super::scan::exports(name).is_none())
+        .find(|name| scan::exports(name).is_none())
         .unwrap_or_else(|| vu.script.main.clone())
 }
 

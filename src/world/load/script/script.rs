@@ -1,7 +1,6 @@
 //! Script: a k6 script with the files that it may read, the variables that it sees and the hosts that it may reach.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::mpsc;
@@ -9,6 +8,7 @@ use tokio::sync::mpsc;
 use super::super::target::Target;
 use crate::config::load_check::TlsSpec;
 use crate::config::script::ScriptPlan;
+use crate::config::script::bundle::Bundle;
 
 /// A k6 script with all that it may touch.
 pub struct Script {
@@ -20,8 +20,6 @@ pub struct Script {
     pub network: Network,
     /// Whom to trust over TLS.
     pub tls: TlsSpec,
-    /// How much memory the JavaScript of one virtual user may take, in bytes.
-    pub memory: usize,
     files: Box<dyn Files>,
     read: Mutex<HashMap<String, Arc<[u8]>>>,
     shared: Mutex<HashMap<String, Arc<Vec<String>>>>,
@@ -73,6 +71,11 @@ const LARGEST_FILE: usize = 64 << 20;
 /// Different warnings that are printed.
 const MOST_WARNINGS: usize = 50;
 
+/// How much memory the JavaScript of all virtual users may take, and that of one at least and at most, in bytes.
+const MEMORY: usize = 1 << 30;
+const LEAST_MEMORY: usize = 8 << 20;
+const MOST_MEMORY: usize = 64 << 20;
+
 /// Messages that may wait to be shown; more are dropped.
 const WAITING_MESSAGES: usize = 1024;
 
@@ -94,7 +97,6 @@ impl Script {
             env,
             network,
             tls,
-            memory: 64 << 20,
             files,
             read: Mutex::default(),
             shared: Mutex::default(),
@@ -109,6 +111,13 @@ impl Script {
     #[must_use]
     pub fn plan(&self) -> Option<&ScriptPlan> {
         self.plan.get().map(|plan| &**plan)
+    }
+
+    /// How much memory the JavaScript of one virtual user may take, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let users = self.plan().map_or(1, |plan| plan.load.max_vus()).max(1) as usize;
+        (MEMORY / users).clamp(LEAST_MEMORY, MOST_MEMORY)
     }
 
     /// Sets what the options mean; only the first time counts.
@@ -175,24 +184,16 @@ impl Script {
     }
 }
 
+impl Files for Bundle {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        let text = self.files.get(path);
+        let missing = || format!("{path} is not among the files of the load check; name it by a literal path");
+        text.map(|text| text.clone().into_bytes()).ok_or_else(missing)
+    }
+}
+
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         std::fs::read(path).map_err(|error| format!("{path} cannot be read: {error}"))
     }
-}
-
-/// The path that `name` means in the file `from`; both with forward slashes.
-#[must_use]
-pub fn resolve(from: &str, name: &str) -> String {
-    let name = name.strip_prefix("file://").unwrap_or(name);
-    let base = Path::new(from).parent().unwrap_or(Path::new(""));
-    let mut path = PathBuf::new();
-    for part in base.join(name).components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if path.file_name().is_some() => drop(path.pop()),
-            other => path.push(other),
-        }
-    }
-    path.to_string_lossy().into_owned()
 }

@@ -108,6 +108,21 @@ pub fn unsupported(source: &str) -> Vec<Unsupported> {
     found
 }
 
+/// The local files that the text names: modules that it imports, and what it opens by a literal path. The flag tells
+/// whether it is code.
+#[must_use]
+pub fn local_files(source: &str) -> Vec<(String, bool)> {
+    let code = blank(source, true);
+    let modules = imports(source, &code).into_iter().map(|import| (import.module, true));
+    let opened = code.match_indices("open(").filter_map(|(at, word)| {
+        let begin = at + word.len();
+        let named = source[begin..].starts_with(['"', '\'', '`']);
+        let is_member = code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '.' || c == '_');
+        (named && !is_member).then(|| module_text(source, begin)).flatten().map(|path| (path, false))
+    });
+    modules.filter(|(name, _)| is_local(name)).chain(opened).collect()
+}
+
 /// Why a module cannot be imported.
 #[must_use]
 pub fn refusal(module: &str) -> String {
