@@ -25,7 +25,7 @@ use crate::verify::judge::LoadOutcome;
 use crate::verify::progress::Progress;
 use crate::verify::samples::Ended;
 use crate::world::cluster::service::resolve;
-use crate::world::load::script::script::Message;
+use crate::world::load::script::source::Message;
 use crate::world::load::target::TargetError;
 use crate::world::load::{self, Checked, LoadError};
 
@@ -180,7 +180,8 @@ fn from_file(file: &Path, name: Option<&str>) -> Result<Subject, Stop> {
         if raw.kind == "LoadCheck" {
             let mut located = raw.typed::<LoadCheckSpec>().map_err(wrong)?;
             if let Some(script) = located.document.spec.script.clone() {
-                let bundle = Bundle::gather("", &script, |path| read_beside(file, path));
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                let bundle = Bundle::gather(&name, &script, |path| read_beside(file, path));
                 let place = |problem| located.problem(&["spec", "script"], problem);
                 let bundle = bundle.map_err(|problems| wrong(problems.into_iter().map(place).collect()))?;
                 located.document.spec.bundle = Some(bundle);
@@ -480,7 +481,10 @@ fn exit_code(outcome: LoadOutcome, ended: Ended) -> u8 {
 impl CheckArgs {
     /// The k6 script that is named, as an option or in place of a LoadCheck.
     fn a_script(&self) -> Option<&Path> {
-        let positional = self.file.as_deref().filter(|file| file.extension().is_some_and(|end| end == "js"));
+        let positional = self
+            .file
+            .as_deref()
+            .filter(|file| file.extension().is_some_and(|end| end == "js"));
         self.script.as_deref().or(positional)
     }
 }

@@ -20,7 +20,7 @@ use crate::report::script::summary::summary;
 use crate::verify::judge::LoadOutcome;
 use crate::verify::progress::Progress;
 use crate::verify::samples::Ended;
-use crate::world::load::script::script::{Disk, Message, Network, Script};
+use crate::world::load::script::source::{Disk, Message, Network, Script};
 use crate::world::load::script::{self, Prepared, Run, ScriptError};
 
 /// k6's exit codes for functions that take too long.
@@ -105,7 +105,10 @@ pub async fn run(
         Ok(run) => run,
         Err(error) => return stop(&error).tell(ui, args.output),
     };
-    let data = run.setup_data.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    let data = run
+        .setup_data
+        .as_deref()
+        .and_then(|json| serde_json::from_str(json).ok());
     let Prepared { plan, catalog, .. } = prepared;
     let data = summary_data(plan, catalog, &run.measured, &run.verdict, data, ui.is_live());
     let summarised = prepared.summarise(&data, &context.cancel).await;
@@ -136,7 +139,10 @@ fn conclude(
     let text = match (args.output, &written) {
         (Output::Json, _) => format!("{:#}\n", own_json(prepared, run, code)),
         (Output::Text, None) => {
-            format!("\n{}", summary(plan, catalog, &run.measured, &run.verdict, ui.paint()))
+            format!(
+                "\n{}",
+                summary(plan, catalog, &run.measured, &run.verdict, ui.paint())
+            )
         }
         (Output::Text, Some(_)) => String::new(),
     };
@@ -174,7 +180,9 @@ fn deliver(ui: &mut Ui, place: &str, bytes: &[u8]) -> Result<(), Failure> {
 /// The options of the environment and of the command line.
 fn layers(args: &CheckArgs) -> Result<Vec<Layer>, Problems> {
     let environment: Vec<(String, String)> = variables().collect();
-    let environment = environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let environment = environment
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let mut own = Layer::new();
     if let Some(vus) = args.vus {
         own.insert("vus".to_owned(), json!(vus));
@@ -195,7 +203,8 @@ fn layers(args: &CheckArgs) -> Result<Vec<Layer>, Problems> {
 }
 
 fn variables() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn tell_all(ui: &mut Ui, mut messages: mpsc::Receiver<Message>) {

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use super::document::{self, Located, Raw};
 use super::environment::EnvironmentSpec;
 use super::load_check::LoadCheckSpec;
-use super::script::bundle::Bundle;
 use super::promotion::PromotionSpec;
+use super::script::bundle::Bundle;
 use super::verified::{self, VerifiedSpec};
 use crate::model::EnvName;
 use crate::problem::{Problem, Problems, suggest};
@@ -205,7 +205,9 @@ impl Reader {
 
     /// Gathers the files of a check's script.
     fn bundle(&mut self, tree: &dyn Tree, found: &mut Located<LoadCheckSpec>) {
-        let Some(script) = found.document.spec.script.clone() else { return };
+        let Some(script) = found.document.spec.script.clone() else {
+            return;
+        };
         match Bundle::gather(&found.file, &script, |path| tree.text(path)) {
             Ok(bundle) => found.document.spec.bundle = Some(bundle),
             Err(problems) => {

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::exchange::TIMED;
 use super::proportion::{Evidence, limit};
 use super::samples::{Ended, Samples};
-use crate::config::load_check::{FailOnChecks, Mode};
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Executor, Plan, Rule};
 use crate::config::load_check::threshold::{Method, Operator};
+use crate::config::load_check::{FailOnChecks, Mode};
 
 /// What a load check found out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -156,7 +156,11 @@ fn as_k6(plan: &Plan, samples: &Samples, mut thresholds: Vec<ThresholdVerdict>) 
     thresholds.retain(|threshold| !threshold.implicit);
     for threshold in &mut thresholds {
         let (strict, reason) = (threshold.outcome, threshold.reason.take());
-        let k6 = if threshold.k6_passes { LoadOutcome::Pass } else { LoadOutcome::Fail };
+        let k6 = if threshold.k6_passes {
+            LoadOutcome::Pass
+        } else {
+            LoadOutcome::Fail
+        };
         threshold.outcome = k6;
         threshold.reason = match reason {
             Some(reason) if strict != k6 => Some(format!("mode strict says {strict}: {reason}")),
@@ -165,13 +169,21 @@ fn as_k6(plan: &Plan, samples: &Samples, mut thresholds: Vec<ThresholdVerdict>) 
         };
     }
     let mut checks = judge_checks(plan, samples);
-    checks.iter_mut().for_each(|check| check.outcome = LoadOutcome::Pass);
-    let crossed = thresholds.iter().filter(|threshold| threshold.outcome == LoadOutcome::Fail);
-    let crossed: Vec<String> =
-        crossed.map(|threshold| format!("{}: {}", threshold.metric, threshold.threshold)).collect();
+    checks
+        .iter_mut()
+        .for_each(|check| check.outcome = LoadOutcome::Pass);
+    let crossed = thresholds
+        .iter()
+        .filter(|threshold| threshold.outcome == LoadOutcome::Fail);
+    let crossed: Vec<String> = crossed
+        .map(|threshold| format!("{}: {}", threshold.metric, threshold.threshold))
+        .collect();
     let (outcome, reason) = match (samples.ended, crossed.is_empty()) {
         (Ended::Interrupted, _) => (LoadOutcome::Void, "the check was interrupted".to_owned()),
-        (_, true) => (LoadOutcome::Pass, "no threshold is crossed, as k6 judges".to_owned()),
+        (_, true) => (
+            LoadOutcome::Pass,
+            "no threshold is crossed, as k6 judges".to_owned(),
+        ),
         (_, false) => (LoadOutcome::Fail, format!("crossed: {}", crossed.join("; "))),
     };
     LoadVerdict {

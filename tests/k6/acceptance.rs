@@ -35,7 +35,9 @@ fn run(service_url: Option<&str>, path: &str, mode: &str) -> Output {
     fs::write(&file, SCRIPT.replace("PATH", path)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
     hermetic(&mut command);
-    command.current_dir(directory.path()).env("HOME", directory.path());
+    command
+        .current_dir(directory.path())
+        .env("HOME", directory.path());
     if let Some(url) = service_url {
         command.env("SERVICE_URL", url);
     }
@@ -50,7 +52,13 @@ fn a_dead_service_is_let_through_by_k6s_judgement_and_stopped_by_the_strict_one(
     for (name, url, path, k6, strict) in [
         ("alive", Some(alive.as_str()), "", 0, 0),
         ("nobody listens", Some("127.0.0.1:1"), "", 0, 99),
-        ("all answers are errors", Some(alive.as_str()), "status/500", 0, 99),
+        (
+            "all answers are errors",
+            Some(alive.as_str()),
+            "status/500",
+            0,
+            99,
+        ),
         ("no such name", Some("nobody.invalid"), "", 0, 99),
         ("the variable is not set", None, "", 0, 99),
         ("the variable is empty", Some(""), "", 0, 99),
@@ -76,11 +84,16 @@ fn a_script_that_never_ends_is_cut_off() {
     fs::write(directory.path().join("script.js"), script).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
     hermetic(&mut command);
-    command.current_dir(directory.path()).env("HOME", directory.path());
+    command
+        .current_dir(directory.path())
+        .env("HOME", directory.path());
     command.args(["check", "script.js", "--mode", "k6"]);
     let found = Output::of(command, DEADLINE);
     assert_eq!(found.code, 0, "{found}");
-    assert!(found.stderr.contains("0 complete and 2 interrupted iterations"), "{found}");
+    assert!(
+        found.stderr.contains("0 complete and 2 interrupted iterations"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -115,7 +128,10 @@ fn what_is_not_supported_is_named_with_its_line_before_any_request() {
         fs::write(directory.path().join("script.js"), script).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
         hermetic(&mut command);
-        command.current_dir(directory.path()).env("HOME", directory.path()).args(["check", "script.js"]);
+        command
+            .current_dir(directory.path())
+            .env("HOME", directory.path())
+            .args(["check", "script.js"]);
         let found = Output::of(command, DEADLINE);
         assert_eq!(found.code, code, "{name}\n{found}");
         assert!(found.stderr.contains(says), "{name}\n{found}");

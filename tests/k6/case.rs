@@ -49,12 +49,18 @@ impl Case {
     /// All cases, in the order of their files.
     pub fn all() -> Vec<Self> {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/k6/cases");
-        let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         files.sort();
         let of_file = |path: &Path| {
             let theme = path.file_stem().unwrap().to_string_lossy().into_owned();
             let text = fs::read_to_string(path).unwrap();
-            text.split("\n=== ").skip(1).map(|case| Self::read(&theme, case)).collect::<Vec<_>>()
+            text.split("\n=== ")
+                .skip(1)
+                .map(|case| Self::read(&theme, case))
+                .collect::<Vec<_>>()
         };
         files.iter().flat_map(|path| of_file(path)).collect()
     }

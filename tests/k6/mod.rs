@@ -36,7 +36,12 @@ fn scripts_end_as_on_k6() {
                     let has = run_gitsync(case, &server.url());
                     let differing = differences(case, &wants, &has);
                     if !differing.is_empty() {
-                        let report = format!("{case}\n{}\n{}\n{}", differing.join("\n"), wants.told(), has.told());
+                        let report = format!(
+                            "{case}\n{}\n{}\n{}",
+                            differing.join("\n"),
+                            wants.told(),
+                            has.told()
+                        );
                         found.lock().unwrap().push(report);
                     }
                 }

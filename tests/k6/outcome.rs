@@ -25,7 +25,13 @@ const UNSTEADY: [&str; 4] = ["vus", "vus_max", "data_sent", "data_received"];
 /// Runs a case on k6.
 pub fn run_k6(k6: &Path, case: &Case, base: &str) -> Outcome {
     let mut command = Command::new(k6);
-    command.args(["run", "--quiet", "--no-color", "--address=", "--summary-export=summary.json"]);
+    command.args([
+        "run",
+        "--quiet",
+        "--no-color",
+        "--address=",
+        "--summary-export=summary.json",
+    ]);
     run(command, case, base)
 }
 
@@ -69,7 +75,10 @@ impl Outcome {
 pub fn differences(case: &Case, wants: &Outcome, has: &Outcome) -> Vec<String> {
     let mut found = Vec::new();
     if wants.output.code != has.output.code {
-        found.push(format!("exit code: k6 {}, gitsync {}", wants.output.code, has.output.code));
+        found.push(format!(
+            "exit code: k6 {}, gitsync {}",
+            wants.output.code, has.output.code
+        ));
     }
     let part = |outcome: &Outcome| {
         let figures = outcome.figures.clone().unwrap_or_default();
@@ -77,7 +86,10 @@ pub fn differences(case: &Case, wants: &Outcome, has: &Outcome) -> Vec<String> {
     };
     compare("", &part(wants), &part(has), &mut found);
     if case.stdout && wants.output.stdout != has.output.stdout {
-        found.push(format!("stdout: k6 {:?}, gitsync {:?}", wants.output.stdout, has.output.stdout));
+        found.push(format!(
+            "stdout: k6 {:?}, gitsync {:?}",
+            wants.output.stdout, has.output.stdout
+        ));
     }
     found
 }
@@ -94,7 +106,9 @@ fn steady(export: &Value) -> Value {
         for field in ["thresholds", "count", "passes", "fails"] {
             if let Some(value) = values.get(field) {
                 // One of the two writes whole numbers with a fraction of zero.
-                let value = value.as_f64().map_or_else(|| value.clone(), |number| json!(number));
+                let value = value
+                    .as_f64()
+                    .map_or_else(|| value.clone(), |number| json!(number));
                 kept.insert(field.to_owned(), value);
             }
         }
@@ -111,7 +125,10 @@ fn checks(group: &Value) -> Map<String, Value> {
         found.insert(path, json!([check["passes"], check["fails"]]));
     }
     for inner in group["groups"].as_object().into_iter().flat_map(Map::values) {
-        found.insert(inner["path"].as_str().unwrap_or_default().to_owned(), json!("group"));
+        found.insert(
+            inner["path"].as_str().unwrap_or_default().to_owned(),
+            json!("group"),
+        );
         found.extend(checks(inner));
     }
     found
@@ -132,7 +149,12 @@ fn compare(place: &str, wants: &Value, has: &Value, found: &mut Vec<String>) {
         let none = Value::Null;
         for key in keys {
             let inner = format!("{place}/{key}");
-            compare(&inner, wants.get(key).unwrap_or(&none), has.get(key).unwrap_or(&none), found);
+            compare(
+                &inner,
+                wants.get(key).unwrap_or(&none),
+                has.get(key).unwrap_or(&none),
+                found,
+            );
         }
     } else if wants != has {
         found.push(format!("{place}: k6 {wants}, gitsync {has}"));

@@ -71,7 +71,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         "status" => *response.status_mut() = rest.parse::<u16>().unwrap().try_into().unwrap(),
         "redirect" => {
             let left: u32 = rest.parse().unwrap();
-            let next = if left > 1 { format!("/redirect/{}", left - 1) } else { "/".to_owned() };
+            let next = if left > 1 {
+                format!("/redirect/{}", left - 1)
+            } else {
+                "/".to_owned()
+            };
             response = Response::new(Full::default());
             *response.status_mut() = StatusCode::FOUND;
             response.headers_mut().insert(LOCATION, next.parse().unwrap());
@@ -97,13 +101,19 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 
 fn as_json(value: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 async fn echo(request: Request<Incoming>) -> Value {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
     let headers: Map<String, Value> = head
         .headers
         .iter()

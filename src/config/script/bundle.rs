@@ -62,7 +62,10 @@ impl Bundle {
             };
             size += text.len();
             if size > LARGEST {
-                problems.push(format!("{by}: the script and its files have more than {} MB", LARGEST >> 20));
+                problems.push(format!(
+                    "{by}: the script and its files have more than {} MB",
+                    LARGEST >> 20
+                ));
                 break;
             }
             if is_code {
@@ -73,7 +76,11 @@ impl Bundle {
             }
             bundle.files.insert(path, text);
         }
-        if problems.is_empty() { Ok(bundle) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(bundle)
+        } else {
+            Err(problems)
+        }
     }
 }
 
@@ -81,11 +88,16 @@ impl Bundle {
 impl Serialize for Bundle {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut digest = Sha256::new();
-        for part in std::iter::once(&self.main).chain(self.files.iter().flat_map(|(path, text)| [path, text])) {
+        for part in std::iter::once(&self.main).chain(self.files.iter().flat_map(|(path, text)| [path, text]))
+        {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
-        let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = digest
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         serializer.serialize_str(&hex)
     }
 }
@@ -120,7 +132,10 @@ mod tests {
     #[test]
     fn everything_that_a_script_reads_is_gathered() {
         let bundle = gather(&[
-            ("policies/load/main.js", "import a from '../lib/a.js';\nconst d = open('./d.json');"),
+            (
+                "policies/load/main.js",
+                "import a from '../lib/a.js';\nconst d = open('./d.json');",
+            ),
             ("policies/lib/a.js", "const b = require('./b.js');"),
             ("policies/lib/b.js", ""),
             ("policies/load/d.json", "{}"),
@@ -130,14 +145,22 @@ mod tests {
         let paths: Vec<&String> = bundle.files.keys().collect();
         assert_eq!(
             paths,
-            ["policies/lib/a.js", "policies/lib/b.js", "policies/load/d.json", "policies/load/main.js"]
+            [
+                "policies/lib/a.js",
+                "policies/lib/b.js",
+                "policies/load/d.json",
+                "policies/load/main.js"
+            ]
         );
     }
 
     #[test]
     fn another_text_of_a_module_is_another_hash() {
         let hash = |text| {
-            let files = [("policies/load/main.js", "import './a.js'"), ("policies/load/a.js", text)];
+            let files = [
+                ("policies/load/main.js", "import './a.js'"),
+                ("policies/load/a.js", text),
+            ];
             serde_json::to_string(&gather(&files).unwrap()).unwrap()
         };
         assert_eq!(hash("1"), hash("1"));
@@ -147,10 +170,19 @@ mod tests {
     #[test]
     fn what_is_not_in_the_repository_is_refused() {
         for (source, says) in [
-            ("import a from './gone.js'", "there is no file policies/load/gone.js"),
-            ("open('../../../etc/passwd')", "../etc/passwd is outside of the repository"),
+            (
+                "import a from './gone.js'",
+                "there is no file policies/load/gone.js",
+            ),
+            (
+                "open('../../../etc/passwd')",
+                "../etc/passwd is outside of the repository",
+            ),
             ("open('/etc/passwd')", "/etc/passwd is outside of the repository"),
-            ("import ws from 'k6/ws'", "policies/load/main.js:1: the module `k6/ws`"),
+            (
+                "import ws from 'k6/ws'",
+                "policies/load/main.js:1: the module `k6/ws`",
+            ),
         ] {
             let problems = gather(&[("policies/load/main.js", source)]).unwrap_err();
             assert!(problems[0].contains(says), "{source}: {problems:?}");

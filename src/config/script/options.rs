@@ -122,9 +122,7 @@ impl Problems {
 /// # Errors
 ///
 /// Variables whose value is none of the option's.
-pub fn from_environment<'a>(
-    variables: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Result<Layer, Problems> {
+pub fn from_environment<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Layer, Problems> {
     let (mut layer, mut problems) = (Layer::new(), Problems::default());
     for (name, text) in variables.filter(|(_, text)| !text.is_empty()) {
         let Some((_, option)) = VARIABLES.iter().find(|(variable, _)| *variable == name) else {
@@ -164,7 +162,10 @@ pub fn stages(text: &str) -> Option<Value> {
         let (duration, target) = part.split_once(':')?;
         Some(json!({"duration": duration.trim(), "target": target.trim().parse::<u32>().ok()?}))
     };
-    text.split(',').map(stage).collect::<Option<Vec<_>>>().map(Value::from)
+    text.split(',')
+        .map(stage)
+        .collect::<Option<Vec<_>>>()
+        .map(Value::from)
 }
 
 /// Reads the options into a plan.
@@ -182,7 +183,11 @@ pub fn read(sources: Sources<'_>) -> Result<ScriptPlan, Problems> {
     let (workloads, work) = scenarios::read(&mut options, sources.exports, &mut problems);
     let reader = Reader { options: &options };
     let switched_off = reader.flag(NO_THRESHOLDS, &mut problems);
-    let thresholds = if switched_off { &Value::Null } else { reader.get("thresholds") };
+    let thresholds = if switched_off {
+        &Value::Null
+    } else {
+        reader.get("thresholds")
+    };
     let mut script_rules = rules::read(thresholds, sources.metrics, &mut problems);
     if sources.implicit_rule && !switched_off {
         script_rules.extend(implicit_rule(&script_rules, sources.metrics));
@@ -234,7 +239,9 @@ fn empty_plan(strict: &StrictSpec) -> Plan {
 fn implicit_rule(rules: &[super::ScriptRule], metrics: &[Declared]) -> Option<super::ScriptRule> {
     let name = "http_req_failed";
     let metric = metrics.iter().position(|metric| metric.name == name)?;
-    let set = rules.iter().any(|rule| rule.metric == metric && rule.tags.is_empty());
+    let set = rules
+        .iter()
+        .any(|rule| rule.metric == metric && rule.tags.is_empty());
     let source = "rate<0.01";
     (!set).then(|| super::ScriptRule {
         name: name.to_owned(),
@@ -254,7 +261,9 @@ fn refuse_unsupported(layer: &Layer, problems: &mut Problems, warnings: &mut Vec
         if UNSUPPORTED.contains(&name) && !off {
             problems.add(option, "this option is not supported");
         } else if !UNSUPPORTED.contains(&name) && !HONOURED.contains(&name) && !EXECUTION.contains(&name) {
-            warnings.push(format!("options.{option}: there is no such option; it is ignored, as k6 does"));
+            warnings.push(format!(
+                "options.{option}: there is no such option; it is ignored, as k6 does"
+            ));
         }
     }
 }
@@ -263,8 +272,8 @@ fn refuse_unsupported(layer: &Layer, problems: &mut Problems, warnings: &mut Vec
 fn consolidate(layers: Vec<Layer>) -> Layer {
     let mut all = Layer::new();
     for layer in layers {
-        let set = |option: &&str| layer.get(*option).is_some_and(|value| !value.is_null());
-        if EXECUTION.iter().any(|option| set(&option)) {
+        let set = |option: &str| layer.get(option).is_some_and(|value| !value.is_null());
+        if EXECUTION.iter().any(|option| set(option)) {
             EXECUTION.iter().for_each(|option| drop(all.remove(*option)));
         }
         all.extend(layer.into_iter().filter(|(_, value)| !value.is_null()));
@@ -296,10 +305,12 @@ impl<'a> Reader<'a> {
     fn count(&self, option: &str, default: u32, problems: &mut Problems) -> u32 {
         match self.get(option) {
             Value::Null => default,
-            value => whole(value).and_then(|n| u32::try_from(n).ok()).unwrap_or_else(|| {
-                problems.add(option, "a whole number is expected");
-                default
-            }),
+            value => whole(value)
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or_else(|| {
+                    problems.add(option, "a whole number is expected");
+                    default
+                }),
         }
     }
 
@@ -338,7 +349,11 @@ impl<'a> Reader<'a> {
     fn trend_stats(&self, problems: &mut Problems) -> Vec<String> {
         let default = ["avg", "min", "med", "max", "p(90)", "p(95)"];
         let stats: Vec<String> = match self.get("summaryTrendStats") {
-            Value::Array(stats) => stats.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Value::Array(stats) => stats
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
             Value::Null => Vec::new(),
             _ => {
                 problems.add("summaryTrendStats", "a list of texts is expected");
@@ -350,7 +365,10 @@ impl<'a> Reader<'a> {
             let percentile = rules::threshold(&format!("{stat}<0"))
                 .is_ok_and(|threshold| stat.starts_with("p(") && threshold.bound == 0.0);
             if !known && !percentile {
-                problems.add("summaryTrendStats", format!("`{stat}` is not a figure of a trend"));
+                problems.add(
+                    "summaryTrendStats",
+                    format!("`{stat}` is not a figure of a trend"),
+                );
             }
         }
         if stats.is_empty() {

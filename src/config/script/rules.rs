@@ -60,7 +60,10 @@ fn rule(
     let (source, abort, delay) = match entry {
         Value::String(source) => (source.as_str(), false, None),
         Value::Object(fields) => {
-            let source = fields.get("threshold").and_then(Value::as_str).unwrap_or_default();
+            let source = fields
+                .get("threshold")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let abort = match fields.get("abortOnFail") {
                 None | Some(Value::Null) => false,
                 Some(Value::Bool(abort)) => *abort,
@@ -162,7 +165,9 @@ fn hexadecimal(text: &str) -> Option<f64> {
     let mantissa = whole
         .chars()
         .chain(fraction.chars())
-        .try_fold(0.0, |sum, digit| Some(sum * 16.0 + f64::from(digit.to_digit(16)?)))?;
+        .try_fold(0.0, |sum, digit| {
+            Some(sum * 16.0 + f64::from(digit.to_digit(16)?))
+        })?;
     let shift = exponent.parse::<i32>().ok()? - 4 * i32::try_from(fraction.len()).ok()?;
     Some(mantissa * 2_f64.powi(shift))
 }
@@ -181,7 +186,9 @@ fn selection(name: &str, metrics: &[Declared]) -> Result<(usize, Vec<(String, St
     let index = metrics
         .iter()
         .position(|declared| declared.name == metric)
-        .ok_or_else(|| format!("`{metric}` is no metric of k6, nor one that the script makes when it is loaded"))?;
+        .ok_or_else(|| {
+            format!("`{metric}` is no metric of k6, nor one that the script makes when it is loaded")
+        })?;
     let mut tags = Vec::new();
     for pair in selector.into_iter().flat_map(|selector| selector.split(',')) {
         let bare = |text: &str| text.trim().trim_matches(|c| c == '"' || c == '\'').to_owned();
@@ -209,7 +216,10 @@ mod tests {
             ("rate===1", Some((Method::Rate, Operator::Equal, 1.0))),
             ("count != 1e3", Some((Method::Count, Operator::NotEqual, 1000.0))),
             ("avg<Inf", Some((Method::Avg, Operator::Less, f64::INFINITY))),
-            ("max>=-0x1.8p3", Some((Method::Max, Operator::GreaterOrEqual, -12.0))),
+            (
+                "max>=-0x1.8p3",
+                Some((Method::Max, Operator::GreaterOrEqual, -12.0)),
+            ),
             ("p90<5", None),
             ("p(101)<5", None),
             ("avg<", None),

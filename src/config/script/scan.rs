@@ -45,7 +45,10 @@ pub const MODULES: [(&str, &[&str]); 7] = [
 /// The exports of a module of k6, if it is supported.
 #[must_use]
 pub fn exports(module: &str) -> Option<&'static [&'static str]> {
-    MODULES.iter().find(|(name, _)| *name == module).map(|(_, names)| *names)
+    MODULES
+        .iter()
+        .find(|(name, _)| *name == module)
+        .map(|(_, names)| *names)
 }
 
 /// Whether a module is found in a file.
@@ -63,9 +66,9 @@ pub fn is_module(source: &str) -> bool {
     let code = blank(source, true);
     statements(&code).any(|(_, statement)| {
         let word = |name: &str| {
-            statement
-                .strip_prefix(name)
-                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.' || c == '('))
+            statement.strip_prefix(name).is_some_and(|rest| {
+                !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.' || c == '(')
+            })
         };
         word("import") || word("export")
     }) || !code.contains("exports")
@@ -97,7 +100,10 @@ pub fn unsupported(source: &str) -> Vec<Unsupported> {
         for namespace in &import.namespaces {
             for (at, member) in members(&code, namespace) {
                 if !names.contains(&member.as_str()) && member != "default" {
-                    let what = format!("`{namespace}.{member}` of the module `{}` is not supported", import.module);
+                    let what = format!(
+                        "`{namespace}.{member}` of the module `{}` is not supported",
+                        import.module
+                    );
                     add(&mut found, line_of(source, at), what);
                 }
             }
@@ -113,12 +119,17 @@ pub fn unsupported(source: &str) -> Vec<Unsupported> {
 #[must_use]
 pub fn local_files(source: &str) -> Vec<(String, bool)> {
     let code = blank(source, true);
-    let modules = imports(source, &code).into_iter().map(|import| (import.module, true));
+    let modules = imports(source, &code)
+        .into_iter()
+        .map(|import| (import.module, true));
     let opened = code.match_indices("open(").filter_map(|(at, word)| {
         let begin = at + word.len();
         let named = source[begin..].starts_with(['"', '\'', '`']);
         let is_member = code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '.' || c == '_');
-        (named && !is_member).then(|| module_text(source, begin)).flatten().map(|path| (path, false))
+        (named && !is_member)
+            .then(|| module_text(source, begin))
+            .flatten()
+            .map(|path| (path, false))
     });
     modules.filter(|(name, _)| is_local(name)).chain(opened).collect()
 }
@@ -145,7 +156,9 @@ struct Import {
 /// Statements by their beginnings: every place after a line break, a semicolon or a brace.
 fn statements(code: &str) -> impl Iterator<Item = (usize, &str)> {
     let starts = std::iter::once(0).chain(
-        code.char_indices().filter(|(_, c)| matches!(c, '\n' | ';' | '}' | '{')).map(|(at, c)| at + c.len_utf8()),
+        code.char_indices()
+            .filter(|(_, c)| matches!(c, '\n' | ';' | '}' | '{'))
+            .map(|(at, c)| at + c.len_utf8()),
     );
     starts.map(move |at| {
         let rest = &code[at..];
@@ -159,10 +172,13 @@ fn imports(source: &str, code: &str) -> Vec<Import> {
     for (at, statement) in statements(code) {
         let keyword = ["import", "export"].into_iter().find_map(|word| {
             let rest = statement.strip_prefix(word)?;
-            rest.starts_with([' ', '{', '*', '"', '\'', '\n', '\t']).then_some((word, rest))
+            rest.starts_with([' ', '{', '*', '"', '\'', '\n', '\t'])
+                .then_some((word, rest))
         });
         let Some((word, rest)) = keyword else { continue };
-        let Some(quote) = rest.find(['"', '\'']) else { continue };
+        let Some(quote) = rest.find(['"', '\'']) else {
+            continue;
+        };
         let clause = &rest[..quote];
         let is_from = clause.trim_end().ends_with("from");
         let bare = clause.trim().is_empty() && word == "import";
@@ -174,19 +190,30 @@ fn imports(source: &str, code: &str) -> Vec<Import> {
     }
     for (at, _) in code.match_indices("require(") {
         let begin = at + "require(".len();
-        if !source[begin..].starts_with(['"', '\'']) || code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '.') {
+        if !source[begin..].starts_with(['"', '\''])
+            || code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '.')
+        {
             continue;
         }
-        let Some(module) = module_text(source, begin) else { continue };
+        let Some(module) = module_text(source, begin) else {
+            continue;
+        };
         let before = code[..at].trim_end().trim_end_matches('=').trim_end();
-        let name = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').next().unwrap_or_default();
+        let name = before
+            .rsplit(|c: char| !c.is_alphanumeric() && c != '_' && c != '$')
+            .next()
+            .unwrap_or_default();
         let declared = ["const", "let", "var"]
             .iter()
             .any(|word| before[..before.len() - name.len()].trim_end().ends_with(word));
         found.push(Import {
             at,
             module,
-            namespaces: if declared { vec![name.to_owned()] } else { Vec::new() },
+            namespaces: if declared {
+                vec![name.to_owned()]
+            } else {
+                Vec::new()
+            },
             names: Vec::new(),
         });
     }
@@ -208,7 +235,12 @@ fn binding(at: usize, clause: &str, module: String) -> Import {
         None => (clause, ""),
     };
     let identifier = |text: &str| {
-        let name = text.trim().trim_start_matches('*').trim().trim_start_matches("as ").trim();
+        let name = text
+            .trim()
+            .trim_start_matches('*')
+            .trim()
+            .trim_start_matches("as ")
+            .trim();
         (!name.is_empty()).then(|| name.to_owned())
     };
     let mut import = Import {
@@ -298,22 +330,46 @@ mod tests {
     fn what_is_not_supported_is_named_with_its_line() {
         for (source, want) in [
             ("import http from 'k6/http';\nhttp.get('http://a');", vec![]),
-            ("import http from 'k6/http';\nhttp.asyncRequest('GET', u);", vec![(2, "`http.asyncRequest`")]),
-            ("// http.nope\nimport http from \"k6/http\";\n'http.nope'; other.http.nope; xhttp.nope", vec![]),
+            (
+                "import http from 'k6/http';\nhttp.asyncRequest('GET', u);",
+                vec![(2, "`http.asyncRequest`")],
+            ),
+            (
+                "// http.nope\nimport http from \"k6/http\";\n'http.nope'; other.http.nope; xhttp.nope",
+                vec![],
+            ),
             ("import ws from 'k6/ws';", vec![(1, "`k6/ws`")]),
             ("import { check, nope } from 'k6';", vec![(1, "`nope`")]),
-            ("import {\n  check,\n  nope as x,\n} from 'k6';", vec![(1, "`nope`")]),
-            ("import * as metrics from 'k6/metrics';\n\nnew metrics.Foo('a')", vec![(3, "`metrics.Foo`")]),
-            ("import a from 'https://jslib.k6.io/x.js';", vec![(1, "remote module")]),
+            (
+                "import {\n  check,\n  nope as x,\n} from 'k6';",
+                vec![(1, "`nope`")],
+            ),
+            (
+                "import * as metrics from 'k6/metrics';\n\nnew metrics.Foo('a')",
+                vec![(3, "`metrics.Foo`")],
+            ),
+            (
+                "import a from 'https://jslib.k6.io/x.js';",
+                vec![(1, "remote module")],
+            ),
             ("import a from './a.js';\na.b", vec![]),
-            ("const http = require('k6/http');\nhttp.file('a')", vec![(2, "`http.file`")]),
+            (
+                "const http = require('k6/http');\nhttp.file('a')",
+                vec![(2, "`http.file`")],
+            ),
             ("export { x } from 'k6/browser'", vec![(1, "`k6/browser`")]),
-            ("import exec, { vu } from 'k6/execution'; exec.test.abort()", vec![]),
+            (
+                "import exec, { vu } from 'k6/execution'; exec.test.abort()",
+                vec![],
+            ),
         ] {
             let found = unsupported(source);
             assert_eq!(found.len(), want.len(), "{source}: {found:?}");
             for (found, (line, what)) in found.iter().zip(want) {
-                assert!(found.line == line && found.what.contains(what), "{source}: {found:?}");
+                assert!(
+                    found.line == line && found.what.contains(what),
+                    "{source}: {found:?}"
+                );
             }
         }
     }

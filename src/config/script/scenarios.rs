@@ -18,7 +18,15 @@ const LEAST_DURATION: Duration = Duration::from_secs(1);
 const MAX_VUS: u32 = 5_000;
 
 /// Fields that every executor has.
-const COMMON: [&str; 7] = ["executor", "startTime", "gracefulStop", "env", "exec", "tags", "options"];
+const COMMON: [&str; 7] = [
+    "executor",
+    "startTime",
+    "gracefulStop",
+    "env",
+    "exec",
+    "tags",
+    "options",
+];
 
 /// The executors with their own fields.
 const EXECUTORS: [(&str, &[&str]); 6] = [
@@ -60,16 +68,16 @@ pub fn read(options: &mut Layer, exports: &[String], problems: &mut Problems) ->
     };
     let (mut workloads, mut works) = (Vec::new(), Vec::new());
     for (name, fields) in &named {
-        let at = if shortcut { String::new() } else { format!("scenarios.{name}") };
+        let at = if shortcut {
+            String::new()
+        } else {
+            format!("scenarios.{name}")
+        };
         let Some(fields) = fields.as_object() else {
             problems.add(&at, "an object is expected");
             continue;
         };
-        let mut reader = Reader {
-            at,
-            fields,
-            problems,
-        };
+        let mut reader = Reader { at, fields, problems };
         let (scenario, work) = reader.scenario(name, exports);
         workloads.push(scenario);
         works.push(work);
@@ -92,8 +100,7 @@ fn shortcut(options: &Layer, problems: &mut Problems) -> Value {
             json!({"executor": "ramping-vus", "startVUs": vus, "stages": get("stages")})
         }
         (Some(iterations), duration, None) => {
-            let mut scenario =
-                json!({"executor": "shared-iterations", "vus": vus, "iterations": iterations});
+            let mut scenario = json!({"executor": "shared-iterations", "vus": vus, "iterations": iterations});
             if let Some(duration) = duration {
                 scenario["maxDuration"] = duration.clone();
             }
@@ -120,10 +127,19 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn scenario(&mut self, name: &str, exports: &[String]) -> (Scenario, Work) {
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
+        if name.is_empty()
+            || !name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        {
             self.add("", "a name has letters, digits, underscores and dashes only");
         }
-        let executor = self.fields.get("executor").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let executor = self
+            .fields
+            .get("executor")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         self.refuse_foreign(&executor);
         let exec = self.text("exec").unwrap_or_else(|| "default".to_owned());
         if !exports.contains(&exec) {
@@ -155,7 +171,10 @@ impl Reader<'_> {
             "shared-iterations" => {
                 let (vus, iterations) = (self.vus("vus", 1), self.iterations());
                 if iterations < u64::from(vus) {
-                    self.add("iterations", format!("{iterations} iterations are too few for {vus} VUs"));
+                    self.add(
+                        "iterations",
+                        format!("{iterations} iterations are too few for {vus} VUs"),
+                    );
                 }
                 Executor::SharedIterations {
                     vus,
@@ -187,7 +206,10 @@ impl Reader<'_> {
             }
             other => {
                 let known: Vec<&str> = EXECUTORS.iter().map(|(name, _)| *name).collect();
-                self.add("executor", format!("`{other}` is not one of {}", known.join(", ")));
+                self.add(
+                    "executor",
+                    format!("`{other}` is not one of {}", known.join(", ")),
+                );
                 Executor::SharedIterations {
                     vus: 1,
                     iterations: 1,
@@ -218,7 +240,10 @@ impl Reader<'_> {
         }
         let Some(pre_allocated) = self.whole("preAllocatedVUs") else {
             self.add("preAllocatedVUs", "it is missing");
-            return Executor::ConstantVus { vus: 1, duration: LEAST_DURATION };
+            return Executor::ConstantVus {
+                vus: 1,
+                duration: LEAST_DURATION,
+            };
         };
         let pre_allocated = u32::try_from(pre_allocated).unwrap_or_else(|_| {
             self.add("preAllocatedVUs", "it is below zero");
@@ -240,15 +265,26 @@ impl Reader<'_> {
     }
 
     fn stages(&mut self) -> Vec<Stage> {
-        let Some(list) = self.fields.get("stages").and_then(Value::as_array).filter(|list| !list.is_empty()) else {
+        let Some(list) = self
+            .fields
+            .get("stages")
+            .and_then(Value::as_array)
+            .filter(|list| !list.is_empty())
+        else {
             self.add("stages", "at least one stage is expected");
             return Vec::new();
         };
         let mut stages = Vec::with_capacity(list.len());
         for (index, stage) in list.iter().enumerate() {
             let at = format!("stages[{index}]");
-            let span = stage.get("duration").filter(|value| !value.is_null()).map(duration);
-            let target = stage.get("target").filter(|value| !value.is_null()).and_then(whole);
+            let span = stage
+                .get("duration")
+                .filter(|value| !value.is_null())
+                .map(duration);
+            let target = stage
+                .get("target")
+                .filter(|value| !value.is_null())
+                .and_then(whole);
             match (span, target.and_then(|target| u32::try_from(target).ok())) {
                 (Some(Ok(duration)), Some(target)) => stages.push(Stage { duration, target }),
                 (Some(Err(problem)), _) => self.add(&at, problem),
@@ -335,7 +371,12 @@ impl Reader<'_> {
     }
 
     fn duration(&mut self, field: &str, default: Duration) -> Duration {
-        match self.fields.get(field).filter(|value| !value.is_null()).map(duration) {
+        match self
+            .fields
+            .get(field)
+            .filter(|value| !value.is_null())
+            .map(duration)
+        {
             None => default,
             Some(Ok(span)) => span,
             Some(Err(problem)) => {

@@ -56,13 +56,20 @@ pub fn summary_data(
 /// Mind that there `true` beside a threshold means that it was crossed, and that the `passes` of `http_req_failed`
 /// are the failed requests.
 #[must_use]
-pub fn summary_export(plan: &ScriptPlan, catalog: &Catalog, measured: &Measured, verdict: &LoadVerdict) -> Value {
+pub fn summary_export(
+    plan: &ScriptPlan,
+    catalog: &Catalog,
+    measured: &Measured,
+    verdict: &LoadVerdict,
+) -> Value {
     let seconds = measured.seconds();
     let metrics: Map<String, Value> = lines(catalog, measured)
         .into_iter()
         .map(|(name, _, sink)| {
             let mut value = match sink {
-                Sink::Rate { part, all } => json!({"passes": part, "fails": all - part, "value": share(*part, *all)}),
+                Sink::Rate { part, all } => {
+                    json!({"passes": part, "fails": all - part, "value": share(*part, *all)})
+                }
                 _ => Value::Object(values(sink, &plan.trend_stats, seconds)),
             };
             let marks = marks(catalog, verdict, name, |passes| json!(!passes));
@@ -72,7 +79,9 @@ pub fn summary_export(plan: &ScriptPlan, catalog: &Catalog, measured: &Measured,
             (name.to_owned(), value)
         })
         .collect();
-    let root = group(measured, "", "", &|checks| Value::Object(checks.into_iter().collect()));
+    let root = group(measured, "", "", &|checks| {
+        Value::Object(checks.into_iter().collect())
+    });
     json!({"metrics": metrics, "root_group": root})
 }
 
@@ -115,7 +124,9 @@ fn kind(kind: Kind) -> &'static str {
 /// A group with what is in it; the two objects differ only in how they list things.
 fn group(measured: &Measured, path: &str, name: &str, list: &dyn Fn(Vec<(String, Value)>) -> Value) -> Value {
     let groups = measured.groups.children(path);
-    let groups = groups.map(|(path, name)| (name.to_owned(), group(measured, path, name, list))).collect();
+    let groups = groups
+        .map(|(path, name)| (name.to_owned(), group(measured, path, name, list)))
+        .collect();
     let checks = measured.groups.checks_of(path).map(|check| {
         let at = format!("{path}::{}", check.name);
         let value = json!({

@@ -12,7 +12,12 @@ use crate::verify::script::sink::Sink;
 
 /// The sinks that have samples, or that a threshold names, sorted by name.
 fn lines<'a>(catalog: &'a Catalog, measured: &'a Measured) -> Vec<(&'a str, usize, &'a Sink)> {
-    let named = |metric: usize| catalog.rules.iter().any(|rule| rule.metric == metric && rule.tags.is_empty() && !rule.implicit);
+    let named = |metric: usize| {
+        catalog
+            .rules
+            .iter()
+            .any(|rule| rule.metric == metric && rule.tags.is_empty() && !rule.implicit)
+    };
     let whole = catalog.metrics.iter().enumerate().zip(&measured.sinks);
     let whole = whole
         .filter(|((index, _), sink)| !sink.is_empty() || named(*index))
@@ -33,10 +38,15 @@ fn trend_values(sink: &Sink, stats: &[String]) -> Map<String, Value> {
         "count" => sink.count(),
         _ => {
             let method = stat.parse::<Method>().ok();
-            method.and_then(|method| sink.figure(method, 0.0)).unwrap_or_default()
+            method
+                .and_then(|method| sink.figure(method, 0.0))
+                .unwrap_or_default()
         }
     };
-    stats.iter().map(|stat| (stat.clone(), json!(figure(stat)))).collect()
+    stats
+        .iter()
+        .map(|stat| (stat.clone(), json!(figure(stat))))
+        .collect()
 }
 
 fn share(part: u64, all: u64) -> f64 {

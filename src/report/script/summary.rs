@@ -19,7 +19,11 @@ const SECTIONS: [(&str, &[usize]); 4] = [
     ("CUSTOM", &[]),
     (
         "HTTP",
-        &[builtin::HTTP_REQ_DURATION, builtin::HTTP_REQ_FAILED, builtin::HTTP_REQS],
+        &[
+            builtin::HTTP_REQ_DURATION,
+            builtin::HTTP_REQ_FAILED,
+            builtin::HTTP_REQS,
+        ],
     ),
     (
         "EXECUTION",
@@ -53,7 +57,10 @@ pub fn summary(
         section(&mut text, name, metrics, (plan, catalog, measured), paint);
     }
     if !measured.exceptions.is_empty() {
-        put(&mut text, format_args!("    {}\n", paint.tone(Tone::Strong, "EXCEPTIONS")));
+        put(
+            &mut text,
+            format_args!("    {}\n", paint.tone(Tone::Strong, "EXCEPTIONS")),
+        );
         for exception in &measured.exceptions {
             let first = exception.lines().next().unwrap_or_default();
             put(&mut text, format_args!("    {}\n", paint.tone(Tone::Bad, first)));
@@ -76,7 +83,10 @@ fn thresholds(text: &mut String, catalog: &Catalog, verdict: &LoadVerdict, paint
             } else {
                 String::new()
             };
-            put(text, format_args!("    {}{implicit}\n", paint.tone(Tone::Strong, &threshold.metric)));
+            put(
+                text,
+                format_args!("    {}{implicit}\n", paint.tone(Tone::Strong, &threshold.metric)),
+            );
             last = Some(&threshold.metric);
         }
         let method = rule.threshold.method;
@@ -85,7 +95,10 @@ fn thresholds(text: &mut String, catalog: &Catalog, verdict: &LoadVerdict, paint
             None => "no data".to_owned(),
         };
         let mark = mark(threshold.outcome, paint);
-        put(text, format_args!("    {mark} '{}' {method}={value}\n", threshold.threshold));
+        put(
+            text,
+            format_args!("    {mark} '{}' {method}={value}\n", threshold.threshold),
+        );
         if let Some(reason) = reason(threshold) {
             put(text, format_args!("      ↳ {reason}\n"));
         }
@@ -98,7 +111,11 @@ fn reason(threshold: &ThresholdVerdict) -> Option<String> {
     use crate::verify::judge::LoadOutcome;
     let reason = threshold.reason.as_ref()?;
     let k6_differs = threshold.k6_passes && threshold.outcome != LoadOutcome::Pass;
-    Some(if k6_differs { format!("{reason} (k6 would pass it)") } else { reason.clone() })
+    Some(if k6_differs {
+        format!("{reason} (k6 would pass it)")
+    } else {
+        reason.clone()
+    })
 }
 
 fn checks(text: &mut String, measured: &Measured, paint: Paint) {
@@ -111,10 +128,28 @@ fn checks(text: &mut String, measured: &Measured, paint: Paint) {
     });
     let total = passes + fails;
     let rate = per_second(total as f64, measured.seconds());
-    put(text, format_args!("    checks_total.......: {total} {rate:.6}/s\n"));
-    put(text, format_args!("    checks_succeeded...: {} {passes} out of {total}\n", percent(passes, total)));
-    put(text, format_args!("    checks_failed......: {} {fails} out of {total}\n\n", percent(fails, total)));
-    measured.groups.checks_of("").for_each(|one| check(text, one, "", paint));
+    put(
+        text,
+        format_args!("    checks_total.......: {total} {rate:.6}/s\n"),
+    );
+    put(
+        text,
+        format_args!(
+            "    checks_succeeded...: {} {passes} out of {total}\n",
+            percent(passes, total)
+        ),
+    );
+    put(
+        text,
+        format_args!(
+            "    checks_failed......: {} {fails} out of {total}\n\n",
+            percent(fails, total)
+        ),
+    );
+    measured
+        .groups
+        .checks_of("")
+        .for_each(|one| check(text, one, "", paint));
     for path in &measured.groups.paths {
         let mut inside = measured.groups.checks_of(path).peekable();
         if inside.peek().is_some() {
@@ -129,12 +164,21 @@ fn checks(text: &mut String, measured: &Measured, paint: Paint) {
 fn check(text: &mut String, check: &Check, indent: &str, paint: Paint) {
     let (passes, fails, name) = (check.count.passes, check.count.fails, &check.name);
     if fails == 0 && passes > 0 {
-        put(text, format_args!("    {indent}{} {name}\n", paint.tone(Tone::Good, "✓")));
+        put(
+            text,
+            format_args!("    {indent}{} {name}\n", paint.tone(Tone::Good, "✓")),
+        );
         return;
     }
     let share = (passes * 100).checked_div(passes + fails).unwrap_or_default();
-    put(text, format_args!("    {indent}{} {name}\n", paint.tone(Tone::Bad, "✗")));
-    put(text, format_args!("    {indent}  ↳ {share:>2}% — ✓ {passes} / ✗ {fails}\n"));
+    put(
+        text,
+        format_args!("    {indent}{} {name}\n", paint.tone(Tone::Bad, "✗")),
+    );
+    put(
+        text,
+        format_args!("    {indent}  ↳ {share:>2}% — ✓ {passes} / ✗ {fails}\n"),
+    );
 }
 
 fn section(
@@ -164,12 +208,20 @@ fn section(
         None => name.to_owned(),
         Some((_, tags)) => format!("  {{ {} }}", tags.trim_end_matches('}')),
     };
-    let width = chosen.iter().map(|(name, ..)| label(name).chars().count()).max().unwrap_or_default() + 3;
+    let width = chosen
+        .iter()
+        .map(|(name, ..)| label(name).chars().count())
+        .max()
+        .unwrap_or_default()
+        + 3;
     for (name, metric, sink) in chosen {
         let label = label(name);
         let dots = ".".repeat(width.saturating_sub(label.chars().count()));
         let figures = figures(&catalog.metrics[metric], sink, plan, measured.seconds());
-        put(text, format_args!("    {label}{}: {figures}\n", paint.tone(Tone::Dim, &dots)));
+        put(
+            text,
+            format_args!("    {label}{}: {figures}\n", paint.tone(Tone::Dim, &dots)),
+        );
     }
     text.push('\n');
 }
@@ -205,5 +257,6 @@ fn figure(metric: &Declared, value: f64) -> String {
 }
 
 fn put(text: &mut String, arguments: Arguments<'_>) {
-    text.write_fmt(arguments).expect("because writing to a String cannot fail");
+    text.write_fmt(arguments)
+        .expect("because writing to a String cannot fail");
 }

@@ -143,11 +143,14 @@ impl Catalog {
             metric: builtin::HTTP_REQ_DURATION,
             tags: vec![("expected_response".to_owned(), "true".to_owned())],
         };
-        let narrowed = rules.iter().filter(|rule| !rule.tags.is_empty()).map(|rule| Selection {
-            name: rule.name.clone(),
-            metric: rule.metric,
-            tags: rule.tags.clone(),
-        });
+        let narrowed = rules
+            .iter()
+            .filter(|rule| !rule.tags.is_empty())
+            .map(|rule| Selection {
+                name: rule.name.clone(),
+                metric: rule.metric,
+                tags: rule.tags.clone(),
+            });
         for selection in narrowed.chain([expected]) {
             let same = |known: &Selection| known.metric == selection.metric && known.tags == selection.tags;
             if !selections.iter().any(same) {
@@ -155,7 +158,8 @@ impl Catalog {
             }
         }
         let uses = |metric: usize| {
-            let of_metric = |(index, selection): (usize, &Selection)| (selection.metric == metric).then_some(index);
+            let of_metric =
+                |(index, selection): (usize, &Selection)| (selection.metric == metric).then_some(index);
             let narrowing = selections.iter().enumerate().filter_map(of_metric).collect();
             let watching = rules.iter().enumerate().filter(|(_, rule)| rule.metric == metric);
             let watching = watching.filter_map(|(index, rule)| Watch::new(index, rule, metrics[metric].kind));
@@ -180,7 +184,9 @@ impl Catalog {
     #[must_use]
     pub fn by_name(&self) -> HashMap<String, usize> {
         let indexed = self.metrics.iter().enumerate();
-        indexed.map(|(index, metric)| (metric.name.clone(), index)).collect()
+        indexed
+            .map(|(index, metric)| (metric.name.clone(), index))
+            .collect()
     }
 
     /// The selections that narrow a metric.
@@ -199,7 +205,10 @@ impl Catalog {
     #[must_use]
     pub fn selection_of(&self, rule: &ScriptRule) -> Option<usize> {
         let same = |known: &Selection| known.metric == rule.metric && known.tags == rule.tags;
-        self.selections.iter().position(same).filter(|_| !rule.tags.is_empty())
+        self.selections
+            .iter()
+            .position(same)
+            .filter(|_| !rule.tags.is_empty())
     }
 }
 

@@ -36,7 +36,8 @@ impl Groups {
     pub fn enter(&mut self, path: &str) {
         let inner = path.match_indices("::").skip(1).map(|(end, _)| &path[..end]);
         for path in inner.chain([path]) {
-            if !path.is_empty() && self.paths.len() < MOST && !self.paths.iter().any(|known| **known == *path) {
+            if !path.is_empty() && self.paths.len() < MOST && !self.paths.iter().any(|known| **known == *path)
+            {
                 self.paths.push(path.into());
             }
         }
@@ -61,7 +62,10 @@ impl Groups {
             None => {
                 self.enter(group);
                 let name: Arc<str> = name.into();
-                self.known.entry(Arc::clone(&name)).or_default().push(self.checks.len());
+                self.known
+                    .entry(Arc::clone(&name))
+                    .or_default()
+                    .push(self.checks.len());
                 self.checks.push(Check {
                     group: Arc::clone(group),
                     name,

@@ -1,8 +1,8 @@
 //! Judgement of a script's run: k6's verdict to the letter, or the strict one.
 
+use super::Measured;
 use super::catalog::{Catalog, builtin, limit};
 use super::sink::Sink;
-use super::Measured;
 use crate::config::load_check::metric::Kind;
 use crate::config::load_check::plan::{Executor, Strict};
 use crate::config::load_check::threshold::{Method, Operator};
@@ -16,7 +16,13 @@ use crate::verify::samples::Ended;
 
 /// Judges what a script measured. `looks` is how often the same samples may be judged, repetitions included.
 #[must_use]
-pub fn judge(plan: &ScriptPlan, catalog: &Catalog, measured: &Measured, mode: Mode, looks: u32) -> LoadVerdict {
+pub fn judge(
+    plan: &ScriptPlan,
+    catalog: &Catalog,
+    measured: &Measured,
+    mode: Mode,
+    looks: u32,
+) -> LoadVerdict {
     let judge = Judge {
         catalog,
         measured,
@@ -77,7 +83,9 @@ impl Judge<'_> {
     fn rule(&self, index: usize) -> ThresholdVerdict {
         let rule = &self.catalog.rules[index];
         let kind = self.catalog.metrics[rule.metric].kind;
-        let value = self.sink(rule).figure(rule.threshold.method, self.measured.seconds());
+        let value = self
+            .sink(rule)
+            .figure(rule.threshold.method, self.measured.seconds());
         let holds = |value| rule.threshold.operator.holds(value, rule.threshold.bound);
         // k6 skips a rate without samples, and takes everything else for 0.
         let k6_passes = value.map_or_else(|| kind == Kind::Rate || holds(0.0), holds);
@@ -116,9 +124,13 @@ impl Judge<'_> {
         let Some(share) = evidence.share() else {
             return (LoadOutcome::Fail, Some("nothing was measured".to_owned()));
         };
-        let figure = value.map(|value| format!("{} is {}: ", rule.threshold.method, self.figure(rule, value)));
+        let figure =
+            value.map(|value| format!("{} is {}: ", rule.threshold.method, self.figure(rule, value)));
         let what = match kind {
-            Kind::Trend => format!("were {} or more, or failed", self.figure(rule, rule.threshold.bound)),
+            Kind::Trend => format!(
+                "were {} or more, or failed",
+                self.figure(rule, rule.threshold.bound)
+            ),
             _ => "were on the wrong side".to_owned(),
         };
         let seen = format!(
@@ -194,7 +206,11 @@ impl Judge<'_> {
                     },
                     passes: count.passes,
                     fails: count.fails,
-                    outcome: if fails { LoadOutcome::Fail } else { LoadOutcome::Pass },
+                    outcome: if fails {
+                        LoadOutcome::Fail
+                    } else {
+                        LoadOutcome::Pass
+                    },
                 }
             })
             .collect()
@@ -210,7 +226,10 @@ impl Judge<'_> {
             .map(|threshold| format!("{}: {}", threshold.metric, threshold.threshold))
             .collect();
         if crossed.is_empty() {
-            (LoadOutcome::Pass, "no threshold is crossed, as k6 judges".to_owned())
+            (
+                LoadOutcome::Pass,
+                "no threshold is crossed, as k6 judges".to_owned(),
+            )
         } else {
             (LoadOutcome::Fail, format!("crossed: {}", crossed.join("; ")))
         }
@@ -229,19 +248,33 @@ impl Judge<'_> {
         if measured.requests(self.catalog) == 0 {
             return (LoadOutcome::Fail, "no request was sent".to_owned());
         }
-        let of = |outcome| thresholds.iter().filter(move |threshold| threshold.outcome == outcome);
+        let of = |outcome| {
+            thresholds
+                .iter()
+                .filter(move |threshold| threshold.outcome == outcome)
+        };
         let mut failed: Vec<String> = of(LoadOutcome::Fail).map(ToString::to_string).collect();
         let failed_checks = checks.iter().filter(|check| check.outcome == LoadOutcome::Fail);
         failed.extend(failed_checks.map(ToString::to_string));
         if let Some(exception) = measured.exceptions.first() {
-            failed.push(format!("{} iterations threw, the first: {exception}", measured.thrown));
+            let first = exception.lines().next().unwrap_or_default();
+            failed.push(format!(
+                "{} iterations threw, the first: {first}",
+                measured.thrown
+            ));
         }
         if !failed.is_empty() {
             return (LoadOutcome::Fail, failed.join("; "));
         }
         let on_schedule = |executor: &Executor| matches!(executor, Executor::ArrivalRate { .. });
         let lag = measured.lag.percentile(99.0).unwrap_or_default();
-        if lag > LAG_LIMIT_MS && plan.load.scenarios.iter().any(|scenario| on_schedule(&scenario.executor)) {
+        if lag > LAG_LIMIT_MS
+            && plan
+                .load
+                .scenarios
+                .iter()
+                .any(|scenario| on_schedule(&scenario.executor))
+        {
             let reason = format!("the load generator could not keep its schedule: it was {lag:.0} ms late");
             return (LoadOutcome::Void, reason);
         }
@@ -251,8 +284,15 @@ impl Judge<'_> {
         }
         let requests = measured.requests(self.catalog);
         let bounds = thresholds.len();
-        let plural = if bounds == 1 { "threshold holds" } else { "thresholds hold" };
-        (LoadOutcome::Pass, format!("{bounds} {plural} over {requests} requests"))
+        let plural = if bounds == 1 {
+            "threshold holds"
+        } else {
+            "thresholds hold"
+        };
+        (
+            LoadOutcome::Pass,
+            format!("{bounds} {plural} over {requests} requests"),
+        )
     }
 }
 
@@ -266,7 +306,10 @@ fn as_k6_judges(
         (true, LoadOutcome::Pass) => (LoadOutcome::Pass, None),
         (true, other) => {
             let reason = reason.unwrap_or_default();
-            (LoadOutcome::Pass, Some(format!("mode strict says {other}: {reason}")))
+            (
+                LoadOutcome::Pass,
+                Some(format!("mode strict says {other}: {reason}")),
+            )
         }
         (false, LoadOutcome::Fail) => (LoadOutcome::Fail, reason),
         (false, other) => (LoadOutcome::Fail, Some(format!("mode strict says {other}"))),

@@ -80,7 +80,11 @@ impl Measured {
     #[must_use]
     pub fn new(catalog: &Catalog) -> Self {
         Self {
-            sinks: catalog.metrics.iter().map(|metric| Sink::new(metric.kind)).collect(),
+            sinks: catalog
+                .metrics
+                .iter()
+                .map(|metric| Sink::new(metric.kind))
+                .collect(),
             narrowed: catalog
                 .selections
                 .iter()
@@ -176,7 +180,8 @@ impl Measured {
     /// How many requests were sent.
     #[must_use]
     pub fn requests(&self, catalog: &Catalog) -> u64 {
-        self.sink(catalog, "http_reqs").map_or(0, |sink| sink.count() as u64)
+        self.sink(catalog, "http_reqs")
+            .map_or(0, |sink| sink.count() as u64)
     }
 
     /// The run's length in seconds.

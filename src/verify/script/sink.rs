@@ -79,17 +79,37 @@ impl Sink {
     /// Adds the samples of another one of the same kind.
     pub fn merge(&mut self, other: Self) {
         match (self, other) {
-            (Self::Counter { sum, samples }, Self::Counter { sum: more, samples: count }) => {
+            (
+                Self::Counter { sum, samples },
+                Self::Counter {
+                    sum: more,
+                    samples: count,
+                },
+            ) => {
                 (*sum, *samples) = (*sum + more, *samples + count);
             }
-            (gauge @ Self::Gauge { .. }, Self::Gauge { last, min, max, samples }) if samples > 0 => {
+            (
+                gauge @ Self::Gauge { .. },
+                Self::Gauge {
+                    last,
+                    min,
+                    max,
+                    samples,
+                },
+            ) if samples > 0 => {
                 let before = gauge.count();
                 [min, max, last].into_iter().for_each(|value| gauge.add(value));
                 if let Self::Gauge { samples: sum, .. } = gauge {
                     *sum = before as u64 + samples;
                 }
             }
-            (Self::Rate { part, all }, Self::Rate { part: more, all: count }) => {
+            (
+                Self::Rate { part, all },
+                Self::Rate {
+                    part: more,
+                    all: count,
+                },
+            ) => {
                 (*part, *all) = (*part + more, *all + count);
             }
             (Self::Trend(trend), Self::Trend(other)) => trend.merge(*other),

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, USER_AGENT};
+use hyper::header::{
+    CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, USER_AGENT,
+};
 use hyper::{Method, Request, Uri};
 use jiff::Timestamp;
 use reqwest::Url;
@@ -22,7 +24,7 @@ use super::super::probe::Readings;
 use super::super::target::Target;
 use super::cookies::Cookie;
 use super::samples::{self, HttpTags};
-use super::script::Network;
+use super::source::Network;
 use super::vu::{OwnTags, Statuses, Vu};
 use crate::verify::exchange::{ErrorKind, Protocol, Timings};
 
@@ -137,10 +139,13 @@ struct Stamps {
     connected: Cell<Option<Instant>>,
     opening: Cell<Opening>,
     readings: RefCell<Option<Rc<Readings>>>,
-    wire: RefCell<Option<(Rc<Readings>, (u64, u64))>>,
+    wire: RefCell<Option<Counted>>,
     protocol: Cell<Option<Protocol>>,
     address: Cell<Option<SocketAddr>>,
 }
+
+/// What passes on a connection's wire, and the bytes of it that were counted before.
+type Counted = (Rc<Readings>, (u64, u64));
 
 /// The head and the body of an answer.
 struct Received {
@@ -178,19 +183,30 @@ impl Client {
         {
             return vec![self.perform(call).await];
         }
-        let options = self.vu.script.plan().map(|plan| plan.http.clone()).unwrap_or_default();
+        let options = self
+            .vu
+            .script
+            .plan()
+            .map(|plan| plan.http.clone())
+            .unwrap_or_default();
         let hosts: RefCell<HashMap<String, Rc<Semaphore>>> = RefCell::default();
         let one = |call: Call| {
             let host = call.url.split('/').nth(2).unwrap_or_default().to_owned();
             let room = Rc::clone(
-                hosts.borrow_mut().entry(host).or_insert_with(|| Rc::new(Semaphore::new(options.batch_per_host))),
+                hosts
+                    .borrow_mut()
+                    .entry(host)
+                    .or_insert_with(|| Rc::new(Semaphore::new(options.batch_per_host))),
             );
             async move {
                 let _room = room.acquire().await;
                 self.perform(call).await
             }
         };
-        futures::stream::iter(calls.into_iter().map(one)).buffered(options.batch).collect().await
+        futures::stream::iter(calls.into_iter().map(one))
+            .buffered(options.batch)
+            .collect()
+            .await
     }
 
     /// The bytes sent and received since this was last asked.
@@ -207,7 +223,10 @@ impl Client {
         let begin = Instant::now();
         let deadline = tokio::time::Instant::now() + call.timeout.unwrap_or(TIMEOUT);
         let options = self.vu.script.plan().map(|plan| &plan.http);
-        let redirects = call.redirects.or(options.map(|options| options.max_redirects)).unwrap_or(10);
+        let redirects = call
+            .redirects
+            .or(options.map(|options| options.max_redirects))
+            .unwrap_or(10);
         let mut hop = match Hop::first(&call) {
             Ok(hop) => hop,
             Err(error) => return self.refused(&call, begin, error),
@@ -265,7 +284,11 @@ impl Client {
 
     /// What is told of every answer.
     fn finish(&self, call: &Call, reply: &mut Reply) {
-        if let Some((error, _)) = reply.error.as_ref().filter(|(_, code)| *code < 1100 || *code > 1599) {
+        if let Some((error, _)) = reply
+            .error
+            .as_ref()
+            .filter(|(_, code)| *code < 1100 || *code > 1599)
+        {
             let warning = format!("request failed: {} {}: {error}", call.method, call.url);
             self.vu.script.warn_once(warning);
         } else if let Some((error, _)) = reply.error.as_ref().filter(|_| reply.status == 0) {
@@ -284,8 +307,12 @@ impl Client {
             pooled.connection.readings.begin();
             stamps.protocol.set(Some(pooled.connection.protocol()));
             stamps.address.set(Some(pooled.address));
-            stamps.readings.replace(Some(Rc::clone(&pooled.connection.readings)));
-            stamps.wire.replace(Some((Rc::clone(&pooled.connection.wire), pooled.counted)));
+            stamps
+                .readings
+                .replace(Some(Rc::clone(&pooled.connection.readings)));
+            stamps
+                .wire
+                .replace(Some((Rc::clone(&pooled.connection.wire), pooled.counted)));
             stamps.connected.set(Some(Instant::now()));
             let unsent = match message.take() {
                 Some(unsent) => unsent,
@@ -301,13 +328,20 @@ impl Client {
         };
         let (head, body) = response.into_parts();
         let keep = (self.wants(call) != Wants::Nothing).then_some(LARGEST_BODY);
-        let (_, body) = pooled.connection.read_body(body, keep).await.map_err(Failure::Kind)?;
+        let (_, body) = pooled
+            .connection
+            .read_body(body, keep)
+            .await
+            .map_err(Failure::Kind)?;
         let reuse = self.vu.script.plan().is_none_or(|plan| !plan.http.no_reuse);
         if reuse {
             let mut idle = self.idle.borrow_mut();
             let idle = idle.entry(hop.origin.clone()).or_default();
             if idle.len() < IDLE {
-                pooled.counted = (pooled.connection.wire.sent.get(), pooled.connection.wire.received.get());
+                pooled.counted = (
+                    pooled.connection.wire.sent.get(),
+                    pooled.connection.wire.received.get(),
+                );
                 idle.push(pooled);
             }
         }
@@ -316,7 +350,8 @@ impl Client {
 
     fn wants(&self, call: &Call) -> Wants {
         let discards = self.vu.script.plan().is_some_and(|plan| plan.http.discard_bodies);
-        call.wants.unwrap_or(if discards { Wants::Nothing } else { Wants::Text })
+        call.wants
+            .unwrap_or(if discards { Wants::Nothing } else { Wants::Text })
     }
 
     async fn target(&self, url: &Url) -> Result<Arc<Target>, Failure> {
@@ -371,7 +406,10 @@ impl Client {
             Some(query) => format!("{}?{query}", hop.url.path()),
             None => hop.url.path().to_owned(),
         };
-        let named = call.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let named = call
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("host"));
         let authority = named.map_or(target.authority().as_str(), |(_, value)| value);
         let uri = match protocol {
             Protocol::Http1 => Uri::builder().path_and_query(path),
@@ -387,10 +425,18 @@ impl Client {
         }
         headers.insert(USER_AGENT, self.user_agent());
         if let Some(content_type) = call.content_type.as_ref().filter(|_| hop.body.is_some()) {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_str(content_type).map_err(malformed)?);
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_str(content_type).map_err(malformed)?,
+            );
         }
-        for (name, value) in call.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")) {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Failure::Kind(ErrorKind::Protocol))?;
+        for (name, value) in call
+            .headers
+            .iter()
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
+        {
+            let name =
+                HeaderName::from_bytes(name.as_bytes()).map_err(|_| Failure::Kind(ErrorKind::Protocol))?;
             headers.insert(name, HeaderValue::from_str(value).map_err(malformed)?);
         }
         if let Some(cookies) = self.cookies(call, hop) {
@@ -405,19 +451,37 @@ impl Client {
     }
 
     fn user_agent(&self) -> HeaderValue {
-        let own = self.vu.script.plan().and_then(|plan| plan.http.user_agent.as_deref());
+        let own = self
+            .vu
+            .script
+            .plan()
+            .and_then(|plan| plan.http.user_agent.as_deref());
         own.and_then(|own| HeaderValue::from_str(own).ok())
-            .unwrap_or(HeaderValue::from_static(concat!("gitsync/", env!("CARGO_PKG_VERSION"))))
+            .unwrap_or(HeaderValue::from_static(concat!(
+                "gitsync/",
+                env!("CARGO_PKG_VERSION")
+            )))
     }
 
     /// The header `Cookie`: what the jar has, then what the request adds.
     fn cookies(&self, call: &Call, hop: &Hop) -> Option<String> {
         let jar = self.vu.jar.borrow();
         let mut pairs: Vec<String> = Vec::new();
-        let replaced = |name: &str| call.cookies.iter().any(|(own, _, replace)| *replace && own == name);
+        let replaced = |name: &str| {
+            call.cookies
+                .iter()
+                .any(|(own, _, replace)| *replace && own == name)
+        };
         let kept = jar.of(&hop.url, Timestamp::now());
-        pairs.extend(kept.filter(|cookie| !replaced(&cookie.name)).map(|cookie| format!("{}={}", cookie.name, cookie.value)));
-        pairs.extend(call.cookies.iter().map(|(name, value, _)| format!("{name}={value}")));
+        pairs.extend(
+            kept.filter(|cookie| !replaced(&cookie.name))
+                .map(|cookie| format!("{}={}", cookie.name, cookie.value)),
+        );
+        pairs.extend(
+            call.cookies
+                .iter()
+                .map(|(name, value, _)| format!("{name}={value}")),
+        );
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
@@ -490,7 +554,12 @@ impl Client {
 
 /// The target's own addresses when `url` leads to it; `None` when the host has to be looked up first.
 fn allowed(network: &Network, url: &Url) -> Result<Option<Target>, Failure> {
-    let Network::Only { origin, target, hosts } = network else {
+    let Network::Only {
+        origin,
+        target,
+        hosts,
+    } = network
+    else {
         return Ok(None);
     };
     let wanted = url.origin().ascii_serialization();
@@ -569,7 +638,10 @@ impl Hop {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(format!("`{}` is neither http nor https", call.url));
         }
-        let method = call.method.parse().map_err(|_| format!("`{}` is no method", call.method))?;
+        let method = call
+            .method
+            .parse()
+            .map_err(|_| format!("`{}` is no method", call.method))?;
         Ok(Self::new(method, url, call.body.clone()))
     }
 
@@ -586,7 +658,11 @@ impl Hop {
     /// The stand-in for a request that has no address.
     fn unsent(call: &Call) -> Self {
         let method = call.method.parse().unwrap_or(Method::GET);
-        Self::new(method, Url::parse("http://invalid/").expect("because it is an address"), None)
+        Self::new(
+            method,
+            Url::parse("http://invalid/").expect("because it is an address"),
+            None,
+        )
     }
 
     /// Where the answer redirects to.
@@ -616,7 +692,10 @@ impl Hop {
             plain(self.url.username()),
             plain(self.url.password().unwrap_or_default())
         );
-        Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
+        Some(format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(pair)
+        ))
     }
 }
 
@@ -625,7 +704,10 @@ fn percent_decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
         let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
+        match hex
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+            .filter(|_| *first == b'%')
+        {
             Some(byte) => {
                 bytes.push(byte);
                 rest = &tail[2..];
@@ -649,7 +731,10 @@ impl Stamps {
             return Timings::default();
         };
         let readings = self.readings.borrow();
-        let written = readings.as_ref().and_then(|readings| readings.last_write.get()).unwrap_or(connected);
+        let written = readings
+            .as_ref()
+            .and_then(|readings| readings.last_write.get())
+            .unwrap_or(connected);
         let answered = readings.as_ref().and_then(|readings| readings.first_read.get());
         let answered = answered.unwrap_or(end).max(written);
         Timings {

@@ -1,7 +1,7 @@
 //! Collecting: a run of a script's scenarios by several threads, and what they measure.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,9 @@ pub async fn run(
         origin: None,
         broken: None,
     };
-    collector.collect(reports, threads.len(), &start, progress, cancel).await;
+    collector
+        .collect(reports, threads.len(), &start, progress, cancel)
+        .await;
     let elapsed = collector.elapsed();
     collector.note_left_over();
     let Collector {
@@ -96,7 +98,11 @@ pub async fn run(
     joined.map_err(|error| ScriptError::Broken(error.to_string()))??;
     measured.elapsed = elapsed;
     measured.ended = ended;
-    let aborted = shared.aborted.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let aborted = shared
+        .aborted
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
     Ok(Collected {
         measured,
         aborted,
@@ -191,7 +197,10 @@ impl Collector<'_> {
         }
         for (number, scenario) in plan.load.scenarios.iter().enumerate() {
             let begun = live.scenarios[number].started.load(Relaxed);
-            let left = scenario.executor.iterations().map_or(0, |all| all.saturating_sub(begun));
+            let left = scenario
+                .executor
+                .iterations()
+                .map_or(0, |all| all.saturating_sub(begun));
             if left > 0 {
                 let sample = Sample {
                     metric: builtin::DROPPED_ITERATIONS,

@@ -114,7 +114,11 @@ impl Cookie {
                     cookie.domain = domain;
                 }
                 "path" if value.starts_with('/') => value.clone_into(&mut cookie.path),
-                "max-age" => cookie.max_age = value.parse().map_or(0, |age: i64| if age <= 0 { -1 } else { age }),
+                "max-age" => {
+                    cookie.max_age = value
+                        .parse()
+                        .map_or(0, |age: i64| if age <= 0 { -1 } else { age })
+                }
                 "expires" => cookie.expires = date(value),
                 "secure" => cookie.secure = true,
                 "httponly" => cookie.http_only = true,
@@ -140,7 +144,10 @@ impl Cookie {
     }
 
     fn goes_to(&self, host: &str) -> bool {
-        let subdomain = || host.strip_suffix(&self.domain).is_some_and(|rest| rest.ends_with('.'));
+        let subdomain = || {
+            host.strip_suffix(&self.domain)
+                .is_some_and(|rest| rest.ends_with('.'))
+        };
         self.domain == host || !self.host_only && subdomain()
     }
 }
@@ -180,13 +187,21 @@ mod tests {
             ("s=1", "http://shop.example/other", false),
             ("s=1; Path=/", "http://shop.example/other", true),
             ("s=1; Path=/", "http://www.shop.example/", false),
-            ("s=1; Path=/; Domain=shop.example", "http://www.shop.example/", true),
+            (
+                "s=1; Path=/; Domain=shop.example",
+                "http://www.shop.example/",
+                true,
+            ),
             ("s=1; Domain=other.example", "http://other.example/", false),
             ("s=1; Path=/; Secure", "http://shop.example/", false),
             ("s=1; Path=/; Secure", "https://shop.example/", true),
             ("s=1; Path=/; Max-Age=0", "http://shop.example/", false),
             ("s=1; Path=/; Max-Age=60", "http://shop.example/", true),
-            ("s=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "http://shop.example/", false),
+            (
+                "s=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+                "http://shop.example/",
+                false,
+            ),
             ("nonsense", "http://shop.example/", false),
         ] {
             let mut jar = Jar::default();

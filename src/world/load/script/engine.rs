@@ -7,8 +7,8 @@ use std::time::Duration;
 use rquickjs::loader::{ImportAttributes, Loader, Resolver};
 use rquickjs::module::Declared as DeclaredModule;
 use rquickjs::{
-    CatchResultExt as _, CaughtError, Context, Ctx, Error, Exception, Function, Module, Object, Promise, Result,
-    Runtime, Type, Value,
+    CatchResultExt as _, CaughtError, Context, Ctx, Error, Exception, Function, Module, Object, Promise,
+    Result, Runtime, Type, Value,
 };
 
 use super::coroutine::{Answer, Ask, JS_STACK, wait_for};
@@ -135,7 +135,10 @@ fn load<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>) -> Result<(Object<'js>, Loaded)> {
     }
     let options: Value = namespace.get("options")?;
     if !options.is_undefined() && !options.is_null() {
-        loaded.options = ctx.json_stringify(options)?.map(|text| text.to_string()).transpose()?;
+        loaded.options = ctx
+            .json_stringify(options)?
+            .map(|text| text.to_string())
+            .transpose()?;
     }
     Ok((namespace, loaded))
 }
@@ -149,7 +152,11 @@ fn prepare(ctx: &Ctx<'_>, vu: &Rc<Vu>) -> Result<()> {
     }
     let plan = vu.script.plan();
     let scenario = vu.iteration.borrow().scenario;
-    for (name, value) in plan.and_then(|plan| plan.work.get(scenario)).iter().flat_map(|work| &work.env) {
+    for (name, value) in plan
+        .and_then(|plan| plan.work.get(scenario))
+        .iter()
+        .flat_map(|work| &work.env)
+    {
         if vu.number > 0 {
             env.set(name.as_str(), value.as_str())?;
         }
@@ -169,8 +176,10 @@ fn read(ctx: &Ctx<'_>, vu: &Vu, path: &str) -> Result<String> {
     if unsupported.is_empty() {
         return Ok(source);
     }
-    let lines: Vec<String> =
-        unsupported.iter().map(|found| format!("{path}:{}: {}", found.line, found.what)).collect();
+    let lines: Vec<String> = unsupported
+        .iter()
+        .map(|found| format!("{path}:{}: {}", found.line, found.what))
+        .collect();
     Err(throw(lines.join("\n")))
 }
 
@@ -191,7 +200,10 @@ impl Resolver for Modules {
         if scan::is_local(name) {
             return Ok(resolve(base, name));
         }
-        Err(Exception::throw_message(ctx, &format!("{base}: {}", scan::refusal(name))))
+        Err(Exception::throw_message(
+            ctx,
+            &format!("{base}: {}", scan::refusal(name)),
+        ))
     }
 }
 
@@ -209,7 +221,10 @@ impl Loader for Modules {
                 if scan::is_module(&source) {
                     source
                 } else {
-                    format!("export default globalThis.require({:?});", format!("file://{name}"))
+                    format!(
+                        "export default globalThis.require({:?});",
+                        format!("file://{name}")
+                    )
                 }
             }
         };
@@ -220,7 +235,9 @@ impl Loader for Modules {
 /// The text of a module that k6 has.
 fn builtin(name: &str, exports: &[&str]) -> String {
     let names = exports.join(", ");
-    format!("const module = globalThis.{MODULES}[{name:?}];\nexport const {{ {names} }} = module;\nexport default module;\n")
+    format!(
+        "const module = globalThis.{MODULES}[{name:?}];\nexport const {{ {names} }} = module;\nexport default module;\n"
+    )
 }
 
 // === steps ===
@@ -236,7 +253,11 @@ fn perform<'js>(
     if matches!(step.function.as_str(), "setup" | "teardown") && step.iteration.is_none() {
         vu.group.replace(format!("::{}", step.function).into());
     }
-    vu.stage.set(if step.iteration.is_some() { Stage::Iteration } else { Stage::Once });
+    vu.stage.set(if step.iteration.is_some() {
+        Stage::Iteration
+    } else {
+        Stage::Once
+    });
     match call(ctx, namespace, step, argument).catch(ctx) {
         Ok(outcome) => outcome,
         Err(error) => Outcome::Threw(thrown(&error)),
@@ -257,7 +278,9 @@ fn call<'js>(
     if let (Some(json), None) = (&step.argument, &argument) {
         *argument = Some(ctx.json_parse(&**json)?);
     }
-    let argument = argument.clone().unwrap_or_else(|| Value::new_undefined(ctx.clone()));
+    let argument = argument
+        .clone()
+        .unwrap_or_else(|| Value::new_undefined(ctx.clone()));
     let mut value: Value = function.call((argument,))?;
     if value.type_of() == Type::Promise {
         let promise: Promise = value.get()?;
@@ -269,7 +292,10 @@ fn call<'js>(
         "handleSummary" => Ok(Outcome::Files(natives::files(&value)?)),
         _ if value.is_undefined() => Ok(Outcome::Returned(None)),
         _ => {
-            let json = ctx.json_stringify(value)?.map(|text| text.to_string()).transpose()?;
+            let json = ctx
+                .json_stringify(value)?
+                .map(|text| text.to_string())
+                .transpose()?;
             Ok(Outcome::Returned(json))
         }
     }
@@ -281,14 +307,25 @@ fn thrown(error: &CaughtError<'_>) -> Thrown {
         CaughtError::Exception(exception) => {
             let name: String = exception.as_object().get("name").unwrap_or_default();
             let message = exception.message().unwrap_or_default();
-            let lines = exception.stack().unwrap_or_default();
-            let lines = lines.trim_end();
+            let stack = exception.stack().unwrap_or_default();
+            // The lines of the prelude say nothing to whoever wrote the script.
+            let own = |line: &&str| !line.contains("(eval_script:") && !line.contains("(native)");
+            let lines = stack
+                .trim_end()
+                .lines()
+                .filter(own)
+                .collect::<Vec<_>>()
+                .join("\n");
             let head = match (name.as_str(), message.as_str()) {
                 ("" | "Error", "") => "Error".to_owned(),
                 ("" | "Error", message) => message.to_owned(),
                 (name, message) => format!("{name}: {message}"),
             };
-            if lines.is_empty() { head } else { format!("{head}\n{lines}") }
+            if lines.is_empty() {
+                head
+            } else {
+                format!("{head}\n{lines}")
+            }
         }
         CaughtError::Value(value) => shown(value),
         CaughtError::Error(Error::Allocation) => "out of memory".to_owned(),
@@ -302,7 +339,8 @@ fn shown(value: &Value<'_>) -> String {
         Some(text) => text.to_string().unwrap_or_default(),
         None => {
             let json = value.ctx().json_stringify(value.clone()).ok().flatten();
-            json.and_then(|json| json.to_string().ok()).unwrap_or_else(|| value.type_name().to_owned())
+            json.and_then(|json| json.to_string().ok())
+                .unwrap_or_else(|| value.type_name().to_owned())
         }
     }
 }

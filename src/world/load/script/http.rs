@@ -74,7 +74,9 @@ fn jar<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> {
             let url = address(&ctx, &url)?;
             let by_name = Object::new(ctx.clone())?;
             for cookie in vu.jar.borrow().of(&url, Timestamp::now()) {
-                let mut values: Vec<String> = by_name.get::<_, Option<Vec<String>>>(cookie.name.as_str())?.unwrap_or_default();
+                let mut values: Vec<String> = by_name
+                    .get::<_, Option<Vec<String>>>(cookie.name.as_str())?
+                    .unwrap_or_default();
                 values.push(cookie.value.clone());
                 by_name.set(cookie.name.as_str(), values)?;
             }
@@ -83,7 +85,12 @@ fn jar<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> {
     };
     let set = {
         let vu = Rc::clone(vu);
-        move |ctx: Ctx<'js>, url: String, name: String, value: String, options: Opt<Value<'js>>| -> Result<()> {
+        move |ctx: Ctx<'js>,
+              url: String,
+              name: String,
+              value: String,
+              options: Opt<Value<'js>>|
+              -> Result<()> {
             let url = address(&ctx, &url)?;
             let mut cookie = Cookie::new(&url, &name, &value);
             if let Some(options) = options.0.as_ref().and_then(Value::as_object) {
@@ -112,12 +119,16 @@ fn jar<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> {
 }
 
 fn address(ctx: &Ctx<'_>, text: &str) -> Result<Url> {
-    Url::parse(text).map_err(|error| Exception::throw_message(ctx, &format!("`{text}` is no address: {error}")))
+    Url::parse(text)
+        .map_err(|error| Exception::throw_message(ctx, &format!("`{text}` is no address: {error}")))
 }
 
 fn send(ctx: &Ctx<'_>, vu: &Vu, calls: Vec<Call>) -> Result<Vec<Reply>> {
     if vu.stage.get() == Stage::Init {
-        return Err(Exception::throw_message(ctx, "making http requests in the init context is not supported"));
+        return Err(Exception::throw_message(
+            ctx,
+            "making http requests in the init context is not supported",
+        ));
     }
     if calls.is_empty() {
         return Ok(Vec::new());
@@ -125,7 +136,11 @@ fn send(ctx: &Ctx<'_>, vu: &Vu, calls: Vec<Call>) -> Result<Vec<Reply>> {
     let Answer::Replies(replies) = wait_for(Ask::Send(calls)) else {
         return Err(give_up(ctx));
     };
-    if let Some(error) = replies.iter().filter(|reply| reply.fatal).find_map(|reply| reply.error.as_ref()) {
+    if let Some(error) = replies
+        .iter()
+        .filter(|reply| reply.fatal)
+        .find_map(|reply| reply.error.as_ref())
+    {
         return Err(Exception::throw_message(ctx, &error.0));
     }
     Ok(replies)
@@ -145,13 +160,19 @@ fn call<'js>(
         method: method.to_ascii_uppercase(),
         ..Call::default()
     };
-    match url.as_object().map(|object| (object.get::<_, Option<String>>("url"), object.get("name"))) {
+    match url
+        .as_object()
+        .map(|object| (object.get::<_, Option<String>>("url"), object.get("name")))
+    {
         Some((Ok(Some(address)), name)) => (call.url, call.name) = (address, name?),
         _ => call.url = url.get::<Coerced<String>>()?.0,
     }
     if !body.is_null() && !body.is_undefined() {
         call.body = Some(bytes(body)?.into());
-        call.content_type = content_type.as_string().map(rquickjs::String::to_string).transpose()?;
+        call.content_type = content_type
+            .as_string()
+            .map(rquickjs::String::to_string)
+            .transpose()?;
     }
     if let Some(params) = params.as_ref().and_then(Value::as_object) {
         read_params(ctx, &mut call, params)?;
@@ -183,7 +204,11 @@ fn read_params<'js>(ctx: &Ctx<'js>, call: &mut Call, params: &Object<'js>) -> Re
             "cookies" => call.cookies = cookies(&value)?,
             "auth" => match value.get::<Coerced<String>>()?.0.as_str() {
                 "basic" => call.basic = true,
-                other => return refuse(format!("the authentication `{other}` is not supported, only basic")),
+                other => {
+                    return refuse(format!(
+                        "the authentication `{other}` is not supported, only basic"
+                    ));
+                }
             },
             "responseType" => {
                 call.wants = Some(match value.get::<Coerced<String>>()?.0.as_str() {
@@ -214,18 +239,26 @@ fn timeout(value: &Value<'_>) -> Option<Duration> {
         return Duration::try_from_secs_f64(millis / 1e3).ok();
     }
     let text = value.as_string()?.to_string().ok()?;
-    text.parse::<crate::config::duration::Duration>().ok().map(crate::config::duration::Duration::get)
+    text.parse::<crate::config::duration::Duration>()
+        .ok()
+        .map(crate::config::duration::Duration::get)
 }
 
 fn cookies(value: &Value<'_>) -> Result<Vec<(String, String, bool)>> {
     let mut cookies = Vec::new();
-    let Some(object) = value.as_object() else { return Ok(cookies) };
+    let Some(object) = value.as_object() else {
+        return Ok(cookies);
+    };
     for field in object.props::<String, Value>() {
         let (name, value) = field?;
         match value.as_object() {
             Some(details) => {
                 let text: Coerced<String> = details.get("value")?;
-                cookies.push((name, text.0, details.get::<_, Option<bool>>("replace")?.unwrap_or_default()));
+                cookies.push((
+                    name,
+                    text.0,
+                    details.get::<_, Option<bool>>("replace")?.unwrap_or_default(),
+                ));
             }
             None => cookies.push((name, value.get::<Coerced<String>>()?.0, false)),
         }
@@ -234,12 +267,21 @@ fn cookies(value: &Value<'_>) -> Result<Vec<(String, String, bool)>> {
 }
 
 fn statuses(ranges: &Value<'_>) -> Result<Option<Statuses>> {
-    let Some(ranges) = ranges.as_array() else { return Ok(None) };
+    let Some(ranges) = ranges.as_array() else {
+        return Ok(None);
+    };
     let range = |range: Result<Vec<u16>>| {
         let range = range?;
-        Ok((range.first().copied().unwrap_or_default(), range.get(1).copied().unwrap_or_default()))
+        Ok((
+            range.first().copied().unwrap_or_default(),
+            range.get(1).copied().unwrap_or_default(),
+        ))
     };
-    ranges.iter::<Vec<u16>>().map(range).collect::<Result<Statuses>>().map(Some)
+    ranges
+        .iter::<Vec<u16>>()
+        .map(range)
+        .collect::<Result<Statuses>>()
+        .map(Some)
 }
 
 // === answers ===
@@ -258,7 +300,9 @@ fn answer<'js>(ctx: &Ctx<'js>, reply: Reply) -> Result<Array<'js>> {
         Some(remote) => put(text(&remote.ip().to_string())?)?,
         None => put(text("")?)?,
     }
-    put(number(reply.remote.map_or(0.0, |remote| f64::from(remote.port())))?)?;
+    put(number(
+        reply.remote.map_or(0.0, |remote| f64::from(remote.port())),
+    )?)?;
     put(text(&reply.url)?)?;
     put(number(f64::from(reply.status))?)?;
     put(text(&reply.status_text)?)?;
@@ -283,14 +327,22 @@ fn answer<'js>(ctx: &Ctx<'js>, reply: Reply) -> Result<Array<'js>> {
     ] {
         put(number(millis(time))?)?;
     }
-    let (error, code) = reply.error.as_ref().map_or(("", 0), |(error, code)| (error.as_str(), *code));
+    let (error, code) = reply
+        .error
+        .as_ref()
+        .map_or(("", 0), |(error, code)| (error.as_str(), *code));
     put(text(error)?)?;
     put(number(f64::from(code))?)?;
     put(text(if reply.secure { "tls1.3" } else { "" })?)?;
     put(asked(ctx, &reply)?)?;
     put(set_cookies(ctx, &reply)?)?;
     for name in reply.headers.keys() {
-        let values: Vec<_> = reply.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        let values: Vec<_> = reply
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
         put(text(&canonical(name.as_str()))?)?;
         put(text(&values.join(", "))?)?;
     }
@@ -302,11 +354,18 @@ fn asked<'js>(ctx: &Ctx<'js>, reply: &Reply) -> Result<Value<'js>> {
     let request = Object::new(ctx.clone())?;
     request.set("method", reply.request.method.as_str())?;
     request.set("url", reply.request.url.as_str())?;
-    let body = reply.request.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned());
+    let body = reply
+        .request
+        .body
+        .as_ref()
+        .map(|body| String::from_utf8_lossy(body).into_owned());
     request.set("body", body.unwrap_or_default())?;
     let headers = Object::new(ctx.clone())?;
     for (name, value) in &reply.request.headers {
-        headers.set(canonical(name.as_str()), vec![String::from_utf8_lossy(value.as_bytes()).into_owned()])?;
+        headers.set(
+            canonical(name.as_str()),
+            vec![String::from_utf8_lossy(value.as_bytes()).into_owned()],
+        )?;
     }
     request.set("headers", headers)?;
     Ok(request.into_value())
@@ -326,12 +385,22 @@ fn set_cookies<'js>(ctx: &Ctx<'js>, reply: &Reply) -> Result<Value<'js>> {
         let one = Object::new(ctx.clone())?;
         one.set("name", cookie.name.as_str())?;
         one.set("value", cookie.value.as_str())?;
-        one.set("domain", if cookie.host_only { "" } else { cookie.domain.as_str() })?;
+        one.set(
+            "domain",
+            if cookie.host_only {
+                ""
+            } else {
+                cookie.domain.as_str()
+            },
+        )?;
         one.set("path", cookie.path.as_str())?;
         one.set("http_only", cookie.http_only)?;
         one.set("secure", cookie.secure)?;
         one.set("max_age", cookie.max_age as f64)?;
-        one.set("expires", cookie.expires.map_or(0.0, |end| end.as_millisecond() as f64))?;
+        one.set(
+            "expires",
+            cookie.expires.map_or(0.0, |end| end.as_millisecond() as f64),
+        )?;
         list.set(list.len(), one)?;
         by_name.set(cookie.name.as_str(), list)?;
     }

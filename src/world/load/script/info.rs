@@ -27,12 +27,17 @@ pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()>
         let vu = Rc::clone(vu);
         move |reason: String| {
             vu.live.failed_test.store(true, Relaxed);
-            vu.script.print("error", format!("test marked as failed: {reason}"));
+            vu.script
+                .print("error", format!("test marked as failed: {reason}"));
         }
     };
     let options = {
         let vu = Rc::clone(vu);
-        move || -> String { vu.script.plan().map_or("{}".to_owned(), |plan| plan.options.to_string()) }
+        move || -> String {
+            vu.script
+                .plan()
+                .map_or("{}".to_owned(), |plan| plan.options.to_string())
+        }
     };
     let tag = {
         let vu = Rc::clone(vu);
@@ -72,14 +77,25 @@ fn own_tag(vu: &Vu, name: &str) -> Option<String> {
     let plan = vu.script.plan()?;
     let scenario = vu.iteration.borrow().scenario;
     match name {
-        "scenario" => plan.load.scenarios.get(scenario).map(|scenario| scenario.name.clone()),
+        "scenario" => plan
+            .load
+            .scenarios
+            .get(scenario)
+            .map(|scenario| scenario.name.clone()),
         "group" => Some(vu.group.borrow().to_string()),
-        _ => plan.work.get(scenario).and_then(|work| work.tags.get(name)).or(plan.tags.get(name)).cloned(),
+        _ => plan
+            .work
+            .get(scenario)
+            .and_then(|work| work.tags.get(name))
+            .or(plan.tags.get(name))
+            .cloned(),
     }
 }
 
 fn info<'js>(ctx: &Ctx<'js>, vu: &Vu, name: &str) -> Result<Value<'js>> {
-    if vu.stage.get() != Stage::Iteration && (name.starts_with("scenario.") || name == "vu.iterationInScenario") {
+    if vu.stage.get() != Stage::Iteration
+        && (name.starts_with("scenario.") || name == "vu.iterationInScenario")
+    {
         let text = "getting scenario information outside of the VU context is not supported";
         return Err(Exception::throw_message(ctx, text));
     }
@@ -93,14 +109,18 @@ fn info<'js>(ctx: &Ctx<'js>, vu: &Vu, name: &str) -> Result<Value<'js>> {
     let work = plan.and_then(|plan| plan.work.get(iteration.scenario));
     let sum = |counter: fn(&LiveScenario) -> u64| vu.live.scenarios.iter().map(counter).sum::<u64>() as f64;
     match name {
-        "scenario.name" => scenario.map_or("", |scenario| scenario.name.as_str()).into_js(ctx),
+        "scenario.name" => scenario
+            .map_or("", |scenario| scenario.name.as_str())
+            .into_js(ctx),
         "scenario.executor" => work.map_or("", |work| work.executor.as_str()).into_js(ctx),
         "scenario.startTime" => {
             let start = scenario.map_or(vu.origin.get(), |scenario| vu.origin.get() + scenario.start);
             unix_millis(start).floor().into_js(ctx)
         }
         "scenario.progress" => progress(vu, iteration.scenario).into_js(ctx),
-        "scenario.iterationInInstance" | "scenario.iterationInTest" => (iteration.of_scenario as f64).into_js(ctx),
+        "scenario.iterationInInstance" | "scenario.iterationInTest" => {
+            (iteration.of_scenario as f64).into_js(ctx)
+        }
         "vu.idInInstance" | "vu.idInTest" => f64::from(vu.number).into_js(ctx),
         "vu.iterationInInstance" => (iteration.own as f64).into_js(ctx),
         "vu.iterationInScenario" => (iteration.in_scenario as f64).into_js(ctx),
@@ -115,7 +135,10 @@ fn info<'js>(ctx: &Ctx<'js>, vu: &Vu, name: &str) -> Result<Value<'js>> {
 
 /// How much of the scenario is done, between 0 and 1.
 fn progress(vu: &Vu, scenario: usize) -> f64 {
-    let plan = vu.script.plan().and_then(|plan| plan.load.scenarios.get(scenario));
+    let plan = vu
+        .script
+        .plan()
+        .and_then(|plan| plan.load.scenarios.get(scenario));
     let Some(plan) = plan else { return 0.0 };
     let share = match plan.executor.iterations() {
         Some(all) => vu.live.scenarios[scenario].complete.load(Relaxed) as f64 / all as f64,

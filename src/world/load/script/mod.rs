@@ -43,14 +43,14 @@ mod http;
 mod info;
 mod natives;
 mod samples;
-pub mod script;
+pub mod source;
 mod user;
 mod vu;
 mod worker;
 
 pub use engine::{Loaded, Thrown};
 use engine::{Outcome, Step};
-use script::{Network, Script};
+use source::{Network, Script};
 use user::User;
 use vu::{Live, Vu};
 
@@ -143,7 +143,11 @@ pub async fn prepare(
 ) -> Result<Prepared, ScriptError> {
     let script = Arc::new(script);
     let loaded = load(&script, cancel).await?;
-    let own = match loaded.options.as_deref().map(serde_json::from_str::<serde_json::Value>) {
+    let own = match loaded
+        .options
+        .as_deref()
+        .map(serde_json::from_str::<serde_json::Value>)
+    {
         None | Some(Ok(serde_json::Value::Null)) => Layer::new(),
         Some(Ok(serde_json::Value::Object(own))) => own,
         Some(_) => {
@@ -164,7 +168,9 @@ pub async fn prepare(
         implicit_rule: mode == Mode::Strict,
     });
     let plan = Arc::new(plan.map_err(ScriptError::Options)?);
-    plan.warnings.iter().for_each(|warning| script.warn_once(warning.clone()));
+    plan.warnings
+        .iter()
+        .for_each(|warning| script.warn_once(warning.clone()));
     script.set_plan(Arc::clone(&plan));
     Ok(Prepared {
         catalog: Arc::new(Catalog::new(metrics, plan.rules.clone())),
@@ -203,15 +209,32 @@ pub async fn check(
     let target = Target::resolve(origin, &plan, cancel).await?;
     target.wait_ready(&plan, cancel).await?;
     let bundle = spec.bundle.clone().unwrap_or_default();
-    let env = spec.env.iter().map(|(name, value)| (name.clone(), filled_in(value, &target))).collect();
+    let env = spec
+        .env
+        .iter()
+        .map(|(name, value)| (name.clone(), filled_in(value, &target)))
+        .collect();
     let network = Network::Only {
         origin: target.url(),
         target: Box::new(target),
         hosts: spec.hosts.clone(),
     };
     // What it prints has no reader here; the bounded channel drops it.
-    let (script, _) = Script::new(bundle.main.clone(), Box::new(bundle), env, network, plan.tls.clone());
-    let prepared = prepare(script, vec![spec.script_options()], spec.strict.clone(), spec.mode, cancel).await?;
+    let (script, _) = Script::new(
+        bundle.main.clone(),
+        Box::new(bundle),
+        env,
+        network,
+        plan.tls.clone(),
+    );
+    let prepared = prepare(
+        script,
+        vec![spec.script_options()],
+        spec.strict.clone(),
+        spec.mode,
+        cancel,
+    )
+    .await?;
     let run = prepared.run(progress, cancel).await?;
     Ok((prepared, run))
 }
@@ -219,7 +242,10 @@ pub async fn check(
 /// A variable's value with the target in place of `${target.host}`, `${target.port}` and `${target.url}`.
 fn filled_in(value: &str, target: &Target) -> String {
     let authority = target.authority();
-    let port = target.addresses().first().map(|address| address.port().to_string());
+    let port = target
+        .addresses()
+        .first()
+        .map(|address| address.port().to_string());
     value
         .replace("${target.host}", authority.host())
         .replace("${target.port}", &port.unwrap_or_default())
@@ -267,7 +293,8 @@ impl Prepared {
         cancel: &CancellationToken,
     ) -> Result<(), ScriptError> {
         loop {
-            let collected = collect::run(self, run.setup_data.clone(), run.repetitions, progress, cancel).await?;
+            let collected =
+                collect::run(self, run.setup_data.clone(), run.repetitions, progress, cancel).await?;
             run.measured.extend(collected.measured);
             run.aborted = collected.aborted;
             run.failed |= collected.failed;
@@ -288,7 +315,12 @@ impl Prepared {
 
     /// Whether the script exports a function that no option switches off.
     fn has(&self, name: &str, switch: &str) -> bool {
-        let off = self.plan.options.get(switch).and_then(serde_json::Value::as_bool).unwrap_or_default();
+        let off = self
+            .plan
+            .options
+            .get(switch)
+            .and_then(serde_json::Value::as_bool)
+            .unwrap_or_default();
         !off && self.exports.iter().any(|export| export == name)
     }
 
@@ -328,7 +360,9 @@ impl Run {
         let why = match (&self.broken, &self.aborted) {
             (Some(error), _) => Some(error.to_string()),
             (None, Some(reason)) => Some(format!("the script aborted the test: {reason}")),
-            (None, None) => self.failed.then(|| "the script marked the test as failed".to_owned()),
+            (None, None) => self
+                .failed
+                .then(|| "the script marked the test as failed".to_owned()),
         };
         if let Some(why) = why {
             (self.verdict.outcome, self.verdict.reason) = (LoadOutcome::Fail, why);
@@ -347,7 +381,9 @@ impl Run {
 
     async fn teardown(&mut self, prepared: &Prepared, cancel: &CancellationToken) -> Result<(), ScriptError> {
         let (data, limit) = (self.setup_data.clone(), prepared.plan.teardown_timeout);
-        self.once(prepared, "teardown", data, limit, cancel).await.map(drop)
+        self.once(prepared, "teardown", data, limit, cancel)
+            .await
+            .map(drop)
     }
 
     /// Runs one of the functions that run once, and keeps what it measured and how it ended.
@@ -415,7 +451,9 @@ impl Once {
             script: Arc::clone(script),
             catalog: Arc::clone(catalog),
             origin,
-            live: Arc::new(Live::new(script.plan().map_or(0, |plan| plan.load.scenarios.len()))),
+            live: Arc::new(Live::new(
+                script.plan().map_or(0, |plan| plan.load.scenarios.len()),
+            )),
         }
     }
 
@@ -431,7 +469,9 @@ impl Once {
             let runtime = super::worker::runtime().map_err(|error| broken(&error))?;
             LocalSet::new().block_on(&runtime, self.work(step, limit, &cancel))
         });
-        thread.await.map_err(|error| ScriptError::Broken(error.to_string()))?
+        thread
+            .await
+            .map_err(|error| ScriptError::Broken(error.to_string()))?
     }
 
     async fn work(
@@ -441,9 +481,19 @@ impl Once {
         cancel: &CancellationToken,
     ) -> Result<(Outcome, Measured), ScriptError> {
         let measured = Rc::new(RefCell::new(Measured::new(&self.catalog)));
-        let vu = Vu::new(self.script, self.catalog, Rc::clone(&measured), self.live, self.origin, 0);
+        let vu = Vu::new(
+            self.script,
+            self.catalog,
+            Rc::clone(&measured),
+            self.live,
+            self.origin,
+            0,
+        );
         let mut user = User::new(Rc::new(vu));
-        let function = step.as_ref().map_or("the script", |step| &step.function).to_owned();
+        let function = step
+            .as_ref()
+            .map_or("the script", |step| &step.function)
+            .to_owned();
         let mut cut = pin!(async {
             tokio::select! {
                 () = tokio::time::sleep(limit) => {}

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose as alphabets;
 use rquickjs::function::Opt;
-use rquickjs::{Array, ArrayBuffer, Coerced, Ctx, Exception, Function, Module, Object, Result, TypedArray, Value};
+use rquickjs::{
+    Array, ArrayBuffer, Coerced, Ctx, Exception, Function, Module, Object, Result, TypedArray, Value,
+};
 use sha2::{Digest as _, Sha256};
 
 use super::coroutine::{Answer, Ask, wait_for};
@@ -69,7 +71,9 @@ pub fn bytes(value: &Value<'_>) -> Result<Vec<u8>> {
     if let Some(buffer) = ArrayBuffer::from_value(value.clone()) {
         // Byte by byte: a view of the engine's own memory would not be safe.
         let view = TypedArray::<u8>::from_arraybuffer(buffer)?;
-        return (0..view.len()).map(|index| view.get(u32::try_from(index).unwrap_or(u32::MAX))).collect();
+        return (0..view.len())
+            .map(|index| view.get(u32::try_from(index).unwrap_or(u32::MAX)))
+            .collect();
     }
     Ok(value.get::<Coerced<String>>()?.0.into_bytes())
 }
@@ -79,10 +83,16 @@ fn checks<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> 
         let vu = Rc::clone(vu);
         move |ctx: Ctx<'js>, name: String, held: bool, own: Opt<Value<'js>>| -> Result<()> {
             if name.contains("::") {
-                return Err(Exception::throw_message(&ctx, "group and check names may not contain '::'"));
+                return Err(Exception::throw_message(
+                    &ctx,
+                    "group and check names may not contain '::'",
+                ));
             }
             if vu.stage.get() == Stage::Init {
-                return Err(Exception::throw_message(&ctx, "using check() in the init context is not supported"));
+                return Err(Exception::throw_message(
+                    &ctx,
+                    "using check() in the init context is not supported",
+                ));
             }
             let own = tags(own.0)?;
             let check = CheckTags {
@@ -97,10 +107,16 @@ fn checks<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> 
         let vu = Rc::clone(vu);
         move |ctx: Ctx<'js>, name: String| -> Result<Array<'js>> {
             if name.contains("::") {
-                return Err(Exception::throw_message(&ctx, "group and check names may not contain '::'"));
+                return Err(Exception::throw_message(
+                    &ctx,
+                    "group and check names may not contain '::'",
+                ));
             }
             if vu.stage.get() == Stage::Init {
-                return Err(Exception::throw_message(&ctx, "using group() in the init context is not supported"));
+                return Err(Exception::throw_message(
+                    &ctx,
+                    "using group() in the init context is not supported",
+                ));
             }
             let outer = vu.enter(&name);
             let before = Array::new(ctx)?;
@@ -120,7 +136,9 @@ fn checks<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> 
         }
     };
     let sleep = move |ctx: Ctx<'js>, seconds: f64| -> Result<()> {
-        let Ok(time) = Duration::try_from_secs_f64(seconds) else { return Ok(()) };
+        let Ok(time) = Duration::try_from_secs_f64(seconds) else {
+            return Ok(());
+        };
         match wait_for(Ask::Sleep(time)) {
             Answer::Go => Ok(()),
             _ => Err(give_up(&ctx)),
@@ -143,10 +161,14 @@ fn metrics<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()>
         let vu = Rc::clone(vu);
         move |ctx: Ctx<'js>, metric: usize, value: f64, own: Opt<Value<'js>>| -> Result<bool> {
             if vu.stage.get() == Stage::Init {
-                return Err(Exception::throw_message(&ctx, "metrics cannot be added to in the init context"));
+                return Err(Exception::throw_message(
+                    &ctx,
+                    "metrics cannot be added to in the init context",
+                ));
             }
             if value.is_nan() {
-                vu.script.warn_once("a value that is no number was not added to a metric".to_owned());
+                vu.script
+                    .warn_once("a value that is no number was not added to a metric".to_owned());
                 return Ok(false);
             }
             vu.add(metric, value, &tags(own.0)?);
@@ -179,12 +201,20 @@ fn declare(vu: &Vu, kind: &str, name: String, is_time: bool) -> std::result::Res
     };
     let mut own = vu.declared.borrow_mut();
     let builtins = crate::verify::script::catalog::builtins();
-    let known = builtins.iter().chain(own.iter()).position(|known| known.name == declared.name);
+    let known = builtins
+        .iter()
+        .chain(own.iter())
+        .position(|known| known.name == declared.name);
     match known {
         Some(index) => {
             let before = builtins.iter().chain(own.iter()).nth(index);
-            if before.is_some_and(|before| before.kind != declared.kind || before.contains != declared.contains) {
-                return Err(format!("metric `{}` already exists with another type", declared.name));
+            if before
+                .is_some_and(|before| before.kind != declared.kind || before.contains != declared.contains)
+            {
+                return Err(format!(
+                    "metric `{}` already exists with another type",
+                    declared.name
+                ));
             }
             Ok(index)
         }
@@ -200,7 +230,8 @@ fn files_and_data<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Res
         let vu = Rc::clone(vu);
         move |ctx: Ctx<'js>, path: String, mode: String| -> Result<Value<'js>> {
             if vu.stage.get() != Stage::Init {
-                let text = "the \"open\" function is only available in the init stage (i.e. the global scope)";
+                let text =
+                    "the \"open\" function is only available in the init stage (i.e. the global scope)";
                 return Err(Exception::throw_message(&ctx, text));
             }
             let path = resolve(&calling_file(&ctx, &vu), &path);
@@ -221,7 +252,10 @@ fn files_and_data<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Res
                 return Err(Exception::throw_message(&ctx, &scan::refusal(&name)));
             }
             let path = resolve(&calling_file(&ctx, &vu), &name);
-            let text = vu.script.text(&path).map_err(|text| Exception::throw_message(&ctx, &text))?;
+            let text = vu
+                .script
+                .text(&path)
+                .map_err(|text| Exception::throw_message(&ctx, &text))?;
             Ok(vec![path, text])
         }
     };
@@ -290,7 +324,8 @@ fn encodings<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
         }
         digest(&ctx, &hmac_sha256(&bytes(&key)?, &bytes(&value)?), &output)
     };
-    let text = |value: Value<'js>| -> Result<String> { Ok(String::from_utf8_lossy(&bytes(&value)?).into_owned()) };
+    let text =
+        |value: Value<'js>| -> Result<String> { Ok(String::from_utf8_lossy(&bytes(&value)?).into_owned()) };
     native.set("base64", Function::new(ctx.clone(), encode)?)?;
     native.set("unbase64", Function::new(ctx.clone(), decode)?)?;
     native.set("hash", Function::new(ctx.clone(), hash)?)?;
@@ -309,12 +344,20 @@ fn alphabet(variant: &str) -> &'static alphabets::GeneralPurpose {
 
 fn digest<'js>(ctx: &Ctx<'js>, digest: &[u8], output: &str) -> Result<Value<'js>> {
     let text = match output {
-        "hex" => digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        "hex" => digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>(),
         "base64" => alphabets::STANDARD.encode(digest),
         "base64url" => alphabets::URL_SAFE.encode(digest),
         "base64rawurl" => alphabets::URL_SAFE_NO_PAD.encode(digest),
         "binary" => return ArrayBuffer::new_copy(ctx.clone(), digest).map(ArrayBuffer::into_value),
-        other => return Err(Exception::throw_message(ctx, &format!("invalid output encoding: {other}"))),
+        other => {
+            return Err(Exception::throw_message(
+                ctx,
+                &format!("invalid output encoding: {other}"),
+            ));
+        }
     };
     rquickjs::String::from_str(ctx.clone(), &text).map(rquickjs::String::into_value)
 }
@@ -322,11 +365,22 @@ fn digest<'js>(ctx: &Ctx<'js>, digest: &[u8], output: &str) -> Result<Value<'js>
 /// RFC 2104, with SHA-256.
 fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
     const BLOCK: usize = 64;
-    let mut block = if key.len() > BLOCK { Sha256::digest(key).to_vec() } else { key.to_vec() };
+    let mut block = if key.len() > BLOCK {
+        Sha256::digest(key).to_vec()
+    } else {
+        key.to_vec()
+    };
     block.resize(BLOCK, 0);
     let padded = |pad: u8| block.iter().map(|byte| byte ^ pad).collect::<Vec<u8>>();
-    let inner = Sha256::new().chain_update(padded(0x36)).chain_update(text).finalize();
-    Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize().to_vec()
+    let inner = Sha256::new()
+        .chain_update(padded(0x36))
+        .chain_update(text)
+        .finalize();
+    Sha256::new()
+        .chain_update(padded(0x5c))
+        .chain_update(inner)
+        .finalize()
+        .to_vec()
 }
 
 /// The moment of now in milliseconds since 1970, for what shows dates.

@@ -59,8 +59,12 @@ impl Tags for HttpTags<'_> {
             "method" => written(self.hop.method.as_str()),
             "status" => value.parse() == Ok(self.status),
             "proto" => self.protocol.is_some_and(|protocol| written(protocol.name())),
-            "expected_response" => self.expected.is_some_and(|expected| written(if expected { "true" } else { "false" })),
-            "error" => self.error.is_some_and(|(text, _)| !text.is_empty() && written(text)),
+            "expected_response" => self
+                .expected
+                .is_some_and(|expected| written(if expected { "true" } else { "false" })),
+            "error" => self
+                .error
+                .is_some_and(|(text, _)| !text.is_empty() && written(text)),
             "error_code" => self.error.is_some_and(|(_, code)| value.parse() == Ok(*code)),
             _ => false,
         }
@@ -69,14 +73,24 @@ impl Tags for HttpTags<'_> {
 
 /// Records a request. `follows` tells that its answer is a redirect which is followed; `earlier` is the time of the
 /// redirects before it.
-pub fn record(vu: &Vu, call: &Call, hop: &Hop, reply: &Reply, start: Instant, earlier: Duration, follows: bool) {
+pub fn record(
+    vu: &Vu,
+    call: &Call,
+    hop: &Hop,
+    reply: &Reply,
+    start: Instant,
+    earlier: Duration,
+    follows: bool,
+) {
     let own = vu.expected.borrow();
     let expected = match &call.expected {
         Some(expected) => expected.as_ref(),
         None => own.as_ref(),
     };
     let within = |statuses: &Statuses| {
-        statuses.iter().any(|(min, max)| (*min..=*max).contains(&reply.status))
+        statuses
+            .iter()
+            .any(|(min, max)| (*min..=*max).contains(&reply.status))
     };
     let as_expected = expected.map(within);
     let failed = as_expected == Some(false) || reply.status == 0;
@@ -112,10 +126,22 @@ pub fn record(vu: &Vu, call: &Call, hop: &Hop, reply: &Reply, start: Instant, ea
         (timings.receiving, millis(timings.receiving)),
     ];
     for (index, (time, proved)) in times.into_iter().enumerate() {
-        vu.add_sample(builtin::HTTP_REQ_DURATION + index, millis(time), at, proof(proved), &tags);
+        vu.add_sample(
+            builtin::HTTP_REQ_DURATION + index,
+            millis(time),
+            at,
+            proof(proved),
+            &tags,
+        );
     }
     if let Some(expected) = as_expected {
         let proof = if follows { Proof::Nothing } else { Proof::Value };
-        vu.add_sample(builtin::HTTP_REQ_FAILED, f64::from(u8::from(!expected)), at, proof, &tags);
+        vu.add_sample(
+            builtin::HTTP_REQ_FAILED,
+            f64::from(u8::from(!expected)),
+            at,
+            proof,
+            &tags,
+        );
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
-use super::cookies::Jar;
-use super::script::Script;
 pub use super::super::worker::LiveScenario;
+use super::cookies::Jar;
+use super::source::Script;
 use crate::config::script::{Declared, ScriptPlan};
 use crate::verify::script::catalog::{Catalog, Tags, builtin};
 use crate::verify::script::{Measured, Proof, Sample};
@@ -121,7 +121,9 @@ impl Vu {
         origin: Instant,
         number: u32,
     ) -> Self {
-        let warmup = script.plan().map_or(Duration::ZERO, |plan| plan.load.strict.warmup);
+        let warmup = script
+            .plan()
+            .map_or(Duration::ZERO, |plan| plan.load.strict.warmup);
         Self {
             script,
             catalog,
@@ -210,7 +212,9 @@ impl Live {
     #[must_use]
     pub fn new(scenarios: usize) -> Self {
         Self {
-            scenarios: std::iter::repeat_with(LiveScenario::default).take(scenarios).collect(),
+            scenarios: std::iter::repeat_with(LiveScenario::default)
+                .take(scenarios)
+                .collect(),
             ..Self::default()
         }
     }
@@ -267,7 +271,9 @@ impl<T: Tags> Tags for VuTags<'_, T> {
             ("scenario", Some(scenario)) => plan.load.scenarios[scenario].name == value,
             (_, scenario) => {
                 let of_scenario = scenario.and_then(|scenario| plan.work[scenario].tags.get(tag));
-                of_scenario.or(plan.tags.get(tag)).is_some_and(|known| known == value)
+                of_scenario
+                    .or(plan.tags.get(tag))
+                    .is_some_and(|known| known == value)
             }
         }
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::clock::Clock;
 use super::super::worker::{Budget, expect_sound, join_all, runtime, shifts};
 use super::engine::{Outcome, Step, Thrown};
-use super::script::Script;
+use super::source::Script;
 use super::user::User;
 use super::vu::{Iteration, Live, LiveScenario, OwnTags, Vu, VuTags};
 use super::{ScriptError, broken};
@@ -90,7 +90,9 @@ pub fn run(
             }
         };
         let _ = reports.send(Report::Ready).await;
-        let Some(origin) = worker.begin().await else { return Ok(()) };
+        let Some(origin) = worker.begin().await else {
+            return Ok(());
+        };
         let mut tasks = JoinSet::new();
         for (number, users) in users {
             worker.start(&mut tasks, number, users, origin)?;
@@ -108,7 +110,9 @@ pub fn run(
                 }
             }
         }
-        let _ = reports.send(Report::Measured(Box::new(worker.measured.take()))).await;
+        let _ = reports
+            .send(Report::Measured(Box::new(worker.measured.take())))
+            .await;
         Ok(())
     })
 }
@@ -131,7 +135,11 @@ struct Working {
 
 impl Worker {
     /// Makes this worker's share of the virtual users, by scenario.
-    async fn prepare(self: &Rc<Self>, index: usize, workers: usize) -> Result<Vec<(usize, Vec<(u32, Working)>)>, ScriptError> {
+    async fn prepare(
+        self: &Rc<Self>,
+        index: usize,
+        workers: usize,
+    ) -> Result<Vec<(usize, Vec<(u32, Working)>)>, ScriptError> {
         let mut all = Vec::new();
         let mut first = 1;
         for (number, scenario) in self.shared.plan.load.scenarios.iter().enumerate() {
@@ -148,7 +156,8 @@ impl Worker {
             for vu in (0..count).filter(|vu| mine(*vu)) {
                 users.push((vu, self.working(number, first + vu).await?));
             }
-            let has_pool = matches!(scenario.executor, Executor::ArrivalRate { .. }) && number % workers == index;
+            let has_pool =
+                matches!(scenario.executor, Executor::ArrivalRate { .. }) && number % workers == index;
             if !users.is_empty() || has_pool {
                 all.push((number, users));
             }
@@ -207,7 +216,9 @@ impl Worker {
         origin: Instant,
     ) -> Result<(), ScriptError> {
         let scenario = &self.shared.plan.load.scenarios[number];
-        users.iter().for_each(|(_, working)| working.user.vu.origin.set(origin));
+        users
+            .iter()
+            .for_each(|(_, working)| working.user.vu.origin.set(origin));
         let budget = match &scenario.executor {
             Executor::ArrivalRate {
                 start,
@@ -218,7 +229,8 @@ impl Worker {
             } => {
                 let begin = tokio::time::Instant::from_std(origin + scenario.start);
                 let moments = Arrivals::new(*start, *time_unit, stages).map(move |due| begin + due);
-                let clock = Clock::start(moments, self.shared.stop.clone()).map_err(|error| broken(&error))?;
+                let clock =
+                    Clock::start(moments, self.shared.stop.clone()).map_err(|error| broken(&error))?;
                 let free = users.into_iter().map(|(_, working)| working).collect();
                 tasks.spawn_local(Rc::clone(self).arrivals(number, clock, free, *max, origin));
                 return Ok(());
@@ -234,9 +246,19 @@ impl Worker {
     }
 
     /// Starts an iteration whenever one is due, on a user that is free.
-    async fn arrivals(self: Rc<Self>, number: usize, mut clock: Clock, free: Vec<Working>, max: u32, origin: Instant) {
+    async fn arrivals(
+        self: Rc<Self>,
+        number: usize,
+        mut clock: Clock,
+        free: Vec<Working>,
+        max: u32,
+        origin: Instant,
+    ) {
         let scenario = &self.shared.plan.load.scenarios[number];
-        let before: u32 = self.shared.plan.load.scenarios[..number].iter().map(|one| one.executor.max_vus()).sum();
+        let before: u32 = self.shared.plan.load.scenarios[..number]
+            .iter()
+            .map(|one| one.executor.max_vus())
+            .sum();
         let end = tokio::time::Instant::from_std(origin + scenario.end());
         let mut users = u32::try_from(free.len()).unwrap_or(u32::MAX);
         let free = Rc::new(RefCell::new(free));
@@ -298,8 +320,16 @@ impl Worker {
         };
         let tags = VuTags::of_scenario(&shared.plan, number);
         let mut measured = self.measured.borrow_mut();
-        measured.add(&shared.catalog, sample(builtin::DROPPED_ITERATIONS, Proof::Value), &tags);
-        measured.prove(&shared.catalog, sample(builtin::HTTP_REQ_DURATION, Proof::Broken), &tags);
+        measured.add(
+            &shared.catalog,
+            sample(builtin::DROPPED_ITERATIONS, Proof::Value),
+            &tags,
+        );
+        measured.prove(
+            &shared.catalog,
+            sample(builtin::HTTP_REQ_DURATION, Proof::Broken),
+            &tags,
+        );
     }
 }
 
@@ -315,7 +345,12 @@ async fn until(end: tokio::time::Instant, stop: &CancellationToken) {
 
 impl Working {
     /// Iterates without a pause in each of the shifts, as long as the budget lasts.
-    async fn loops(mut self, shifts: Vec<(Duration, Duration, Duration)>, mut budget: Budget, origin: Instant) {
+    async fn loops(
+        mut self,
+        shifts: Vec<(Duration, Duration, Duration)>,
+        mut budget: Budget,
+        origin: Instant,
+    ) {
         let stop = self.worker.shared.stop.clone();
         for (begin, end, grace) in shifts {
             let at = |offset: Duration| tokio::time::Instant::from_std(origin + offset);
@@ -360,7 +395,8 @@ impl Working {
             in_scenario: self.begun,
             of_scenario,
         };
-        vu.late.set(due.map_or(Duration::ZERO, |due| begin.saturating_duration_since(due)));
+        vu.late
+            .set(due.map_or(Duration::ZERO, |due| begin.saturating_duration_since(due)));
         let step = Step {
             function: shared.plan.work[self.scenario].exec.clone(),
             argument: shared.setup_data.clone(),
@@ -372,7 +408,11 @@ impl Working {
         let complete = !vu.cancelled.get() || vu.aborted.borrow().is_some();
         self.count(begin, complete, outcome);
         if let Some(reason) = vu.aborted.take() {
-            shared.aborted.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+            shared
+                .aborted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(reason);
             shared.stop.cancel();
             return false;
         }
@@ -396,7 +436,11 @@ impl Working {
             self.user.client.close();
         }
         let (sent, received) = self.user.client.new_bytes();
-        let counter = if complete { &self.live().complete } else { &self.live().interrupted };
+        let counter = if complete {
+            &self.live().complete
+        } else {
+            &self.live().interrupted
+        };
         counter.fetch_add(1, Relaxed);
         vu.cancelled.set(false);
         vu.group.replace("".into());
@@ -410,7 +454,13 @@ impl Working {
         }
         let at = begin.saturating_duration_since(vu.origin.get());
         let own = OwnTags::default();
-        vu.add_sample(builtin::ITERATION_DURATION, millis(begin.elapsed()), at, Proof::Value, &own);
+        vu.add_sample(
+            builtin::ITERATION_DURATION,
+            millis(begin.elapsed()),
+            at,
+            Proof::Value,
+            &own,
+        );
         vu.add_sample(builtin::ITERATIONS, 1.0, at, Proof::Value, &own);
     }
 

@@ -157,13 +157,19 @@ impl Script {
     /// The elements of the shared array of that name, as JSON.
     #[must_use]
     pub fn shared(&self, name: &str) -> Option<Arc<Vec<String>>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     /// Makes a shared array, unless another virtual user has made it.
     pub fn share(&self, name: &str, elements: Vec<String>) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.entry(name.to_owned()).or_insert_with(|| Arc::new(elements));
+        shared
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(elements));
     }
 
     /// Prints a warning the first time that it is given.
@@ -187,7 +193,8 @@ impl Script {
 impl Files for Bundle {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         let text = self.files.get(path);
-        let missing = || format!("{path} is not among the files of the load check; name it by a literal path");
+        let missing =
+            || format!("{path} is not among the files of the load check; name it by a literal path");
         text.map(|text| text.clone().into_bytes()).ok_or_else(missing)
     }
 }
