@@ -16,7 +16,7 @@ use crate::config::load_check::{LoadCheckSpec, StrictSpec, TlsSpec};
 use crate::config::script::options::{self, Layer, Problems};
 use crate::report::load_check::progress;
 use crate::report::script::data::{summary_data, summary_export};
-use crate::report::script::summary::summary;
+use crate::report::script::summary::{explain, summary};
 use crate::verify::judge::LoadOutcome;
 use crate::verify::progress::Progress;
 use crate::verify::samples::Ended;
@@ -55,6 +55,13 @@ pub async fn check(ui: &mut Ui, context: &Context, args: &CheckArgs, file: &Path
     let (script, messages) = Script::new(main, Box::new(Disk), env, Network::Any, TlsSpec::default());
     let mode = args.mode.unwrap_or_default();
     match script::prepare(script, layers, StrictSpec::default(), mode, &context.cancel).await {
+        Ok(prepared) if args.explain => {
+            let header = progress::header(&prepared.plan.load, &prepared.script.main, ui.paint());
+            ui.print(&format!(
+                "{header}\n{}",
+                explain(&prepared.plan, &prepared.catalog, ui.paint())
+            ))
+        }
         Ok(prepared) => run(ui, context, args, &prepared, messages).await,
         Err(error) => {
             tell_all(ui, messages);

@@ -76,19 +76,110 @@ fn the_judgement_of_k6_tells_where_the_strict_one_differs() {
     assert!(found.stdout.contains("mode strict says fail"), "{found}");
 }
 
-#[test]
-fn a_script_that_never_ends_is_cut_off() {
+/// Runs a script of its own.
+fn check(script: &str, base: &str, mode: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
-    let script = "export const options = { scenarios: { a: { executor: 'constant-vus', vus: 2, duration: '1s', \
-                  gracefulStop: '0s' } } };\nexport default () => { try { for (;;) {} } finally { for (;;) {} } };\n";
     fs::write(directory.path().join("script.js"), script).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
     hermetic(&mut command);
     command
         .current_dir(directory.path())
+        .env("HOME", directory.path())
+        .env("BASE", base);
+    command.args(["check", "script.js", "--mode", mode]);
+    Output::of(command, DEADLINE)
+}
+
+#[test]
+fn a_server_that_never_answers_is_stopped_by_the_strict_judgement() {
+    let server = Server::start();
+    let script = "import http from 'k6/http';\nexport const options = { scenarios: { a: { executor: 'constant-vus', vus: 5, \
+                  duration: '1s', gracefulStop: '0s' } }, thresholds: { http_req_duration: ['p(90)<600'] } };\n\
+                  export default () => { http.get(__ENV.BASE + '/slow/60'); };\n";
+    let found = check(script, &server.url(), "k6");
+    assert_eq!(found.code, 0, "{found}");
+    let found = check(script, &server.url(), "strict");
+    assert_eq!(found.code, 99, "{found}");
+}
+
+#[test]
+fn an_exception_in_an_iteration_fails_the_strict_judgement_only() {
+    let server = Server::start();
+    let script = "import http from 'k6/http';\nexport const options = { iterations: 60 };\n\
+                  export default () => { http.get(__ENV.BASE); if (__ITER === 5) throw new Error('five'); };\n";
+    assert_eq!(check(script, &server.url(), "k6").code, 0);
+    let found = check(script, &server.url(), "strict");
+    assert_eq!(found.code, 99, "{found}");
+    assert!(
+        found.stdout.contains("1 iterations threw, the first: five"),
+        "{found}"
+    );
+}
+
+#[test]
+fn the_script_of_a_load_check_reaches_the_target_and_nothing_else() {
+    let (server, other) = (Server::start(), Server::start());
+    let directory = tempfile::tempdir().unwrap();
+    let script = "import http from 'k6/http';\nimport { check } from 'k6';\n\
+                  export const options = { iterations: 50, vus: 2, thresholds: { http_req_duration: ['p(90)<60000'] } };\n\
+                  export default () => { check(http.get(__ENV.WHERE), { ok: (r) => r.status === 200 }); };\n";
+    fs::write(directory.path().join("acceptance-test.js"), script).unwrap();
+    let run = |whither: &str, hosts: &str| {
+        let check = format!(
+            "apiVersion: gitsync.dev/v1alpha1\nkind: LoadCheck\nmetadata:\n  name: acceptance\nspec:\n  target:\n    \
+             url: {}\n  script: acceptance-test.js\n  hosts: [{hosts}]\n  env:\n    WHERE: {whither}\n",
+            server.url()
+        );
+        fs::write(directory.path().join("check.yaml"), check).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+        hermetic(&mut command);
+        command
+            .current_dir(directory.path())
+            .env("HOME", directory.path());
+        command.args(["check", "check.yaml"]);
+        Output::of(command, DEADLINE)
+    };
+    let found = run("${target.url}/", "");
+    assert_eq!(found.code, 0, "{found}");
+    let found = run(&other.url(), "");
+    assert_eq!(found.code, 99, "{found}");
+    assert!(found.stdout.contains("is not the target"), "{found}");
+    let found = run(&other.url(), "127.0.0.1");
+    assert_eq!(found.code, 0, "{found}");
+}
+
+#[test]
+fn the_files_of_a_load_check_are_those_of_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    write(
+        "script.js",
+        "const secret = open('/etc/passwd');\nexport default () => {};\n",
+    );
+    write(
+        "check.yaml",
+        "apiVersion: gitsync.dev/v1alpha1\nkind: LoadCheck\nmetadata:\n  name: acceptance\nspec:\n  target:\n    \
+         url: http://127.0.0.1:1\n  script: script.js\n",
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+    hermetic(&mut command);
+    command
+        .current_dir(directory.path())
         .env("HOME", directory.path());
-    command.args(["check", "script.js", "--mode", "k6"]);
+    command.args(["check", "check.yaml"]);
     let found = Output::of(command, DEADLINE);
+    assert_eq!(found.code, 104, "{found}");
+    assert!(
+        found.stderr.contains("/etc/passwd is outside of the repository"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_script_that_never_ends_is_cut_off() {
+    let script = "export const options = { scenarios: { a: { executor: 'constant-vus', vus: 2, duration: '1s', \
+                  gracefulStop: '0s' } } };\nexport default () => { try { for (;;) {} } finally { for (;;) {} } };\n";
+    let found = check(script, "", "k6");
     assert_eq!(found.code, 0, "{found}");
     assert!(
         found.stderr.contains("0 complete and 2 interrupted iterations"),

@@ -10,9 +10,10 @@ use crate::report::load_check::summary::{heading, mark, tone};
 use crate::report::paint::{Paint, Tone};
 use crate::verify::judge::{LoadVerdict, ThresholdVerdict};
 use crate::verify::script::Measured;
-use crate::verify::script::catalog::{Catalog, builtin};
+use crate::verify::script::catalog::{Catalog, builtin, limit};
 use crate::verify::script::groups::Check;
 use crate::verify::script::sink::Sink;
+use crate::verify::stats::least_trials;
 
 /// The sections of metrics, with what they hold; the first has those of the script.
 const SECTIONS: [(&str, &[usize]); 4] = [
@@ -70,6 +71,44 @@ pub fn summary(
     heading(&mut text, "VERDICT", paint);
     let outcome = paint.tone(tone(verdict.outcome), &verdict.outcome.to_string());
     put(&mut text, format_args!("    {outcome}: {}\n\n", verdict.reason));
+    text
+}
+
+/// What each threshold needs for a pass, told before any request is sent.
+#[must_use]
+pub fn explain(plan: &ScriptPlan, catalog: &Catalog, paint: Paint) -> String {
+    let mut text = String::new();
+    heading(&mut text, "THRESHOLDS", paint);
+    let strict = &plan.load.strict;
+    let confidence = 1.0 - (1.0 - strict.confidence) / f64::from(strict.max_extend + 1);
+    for rule in &catalog.rules {
+        let implicit = if rule.implicit {
+            "  (always, unless set)"
+        } else {
+            ""
+        };
+        put(
+            &mut text,
+            format_args!("    {}: {}{implicit}\n", rule.name, rule.source),
+        );
+        let share = limit(rule, catalog.metrics[rule.metric].kind).filter(|_| !rule.implicit);
+        match share {
+            None => put(
+                &mut text,
+                format_args!("      ↳ the figure of the run decides, without a margin for chance\n"),
+            ),
+            Some(share) => put(
+                &mut text,
+                format_args!(
+                    "      ↳ a pass needs {} samples at least when none breaks it, to be {} % sure; an unclear run is \
+                     repeated up to {} times\n",
+                    least_trials(share, confidence),
+                    strict.confidence * 100.0,
+                    strict.max_extend
+                ),
+            ),
+        }
+    }
     text
 }
 
