@@ -10,21 +10,20 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{
-    CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, USER_AGENT,
-};
-use hyper::{Method, Request, Uri};
+use hyper::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
+use hyper::{Request, Uri};
 use jiff::Timestamp;
 use reqwest::Url;
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
-use super::super::connection::{Connection, Opening, Sent};
-use super::super::probe::Readings;
+use super::super::connection::{Connection, Sent};
 use super::super::target::Target;
 use super::cookies::Cookie;
+use super::hop::Hop;
 use super::samples::{self, HttpTags};
 use super::source::Network;
+use super::stamps::Stamps;
 use super::vu::{OwnTags, Statuses, Vu};
 use crate::verify::exchange::{ErrorKind, Protocol, Timings};
 
@@ -132,20 +131,6 @@ struct Pooled {
     /// Bytes on its wire that were counted.
     counted: (u64, u64),
 }
-
-/// The stamps of a request under way. They outlive the future that sends it.
-#[derive(Default)]
-struct Stamps {
-    connected: Cell<Option<Instant>>,
-    opening: Cell<Opening>,
-    readings: RefCell<Option<Rc<Readings>>>,
-    wire: RefCell<Option<Counted>>,
-    protocol: Cell<Option<Protocol>>,
-    address: Cell<Option<SocketAddr>>,
-}
-
-/// What passes on a connection's wire, and the bytes of it that were counted before.
-type Counted = (Rc<Readings>, (u64, u64));
 
 /// The head and the body of an answer.
 struct Received {
@@ -615,135 +600,6 @@ impl Failure {
             Self::Kind(kind) => (kind.text().to_owned(), kind.code()),
             Self::Target(text) => (text.clone(), 1101),
             Self::Forbidden(text) => (text.clone(), 1110),
-        }
-    }
-}
-
-// === impl Hop ===
-
-/// What is sent: a request of a script, or where a redirect of it leads.
-pub struct Hop {
-    /// The method.
-    pub method: Method,
-    /// The address.
-    pub url: Url,
-    origin: String,
-    body: Option<Bytes>,
-    headers: RefCell<HeaderMap>,
-}
-
-impl Hop {
-    fn first(call: &Call) -> Result<Self, String> {
-        let url = Url::parse(&call.url).map_err(|error| format!("`{}` is no address: {error}", call.url))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(format!("`{}` is neither http nor https", call.url));
-        }
-        let method = call
-            .method
-            .parse()
-            .map_err(|_| format!("`{}` is no method", call.method))?;
-        Ok(Self::new(method, url, call.body.clone()))
-    }
-
-    fn new(method: Method, url: Url, body: Option<Bytes>) -> Self {
-        Self {
-            method,
-            origin: url.origin().ascii_serialization(),
-            url,
-            body,
-            headers: RefCell::default(),
-        }
-    }
-
-    /// The stand-in for a request that has no address.
-    fn unsent(call: &Call) -> Self {
-        let method = call.method.parse().unwrap_or(Method::GET);
-        Self::new(
-            method,
-            Url::parse("http://invalid/").expect("because it is an address"),
-            None,
-        )
-    }
-
-    /// Where the answer redirects to.
-    fn redirected(&self, reply: &Reply) -> Option<Self> {
-        if !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
-            return None;
-        }
-        let there = self.url.join(reply.headers.get(LOCATION)?.to_str().ok()?).ok()?;
-        // 307 and 308 repeat the request; the others ask for the result with GET (RFC 9110, 15.4).
-        let repeats = matches!(reply.status, 307 | 308) || matches!(self.method, Method::GET | Method::HEAD);
-        Some(if repeats {
-            Self::new(self.method.clone(), there, self.body.clone())
-        } else {
-            Self::new(Method::GET, there, None)
-        })
-    }
-
-    /// The header `Authorization` for a user and a password in the address.
-    fn credentials(&self, call: &Call) -> Option<String> {
-        use base64::Engine as _;
-        if self.url.username().is_empty() && !call.basic {
-            return None;
-        }
-        let plain = |text: &str| percent_decoded(text);
-        let pair = format!(
-            "{}:{}",
-            plain(self.url.username()),
-            plain(self.url.password().unwrap_or_default())
-        );
-        Some(format!(
-            "Basic {}",
-            base64::engine::general_purpose::STANDARD.encode(pair)
-        ))
-    }
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-            .filter(|_| *first == b'%')
-        {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-// === impl Stamps ===
-
-impl Stamps {
-    /// The times of the request, if it could be written, as of `end`.
-    fn timings(&self, start: Instant, end: Instant) -> Timings {
-        let opening = self.opening.get();
-        let Some(connected) = self.connected.get() else {
-            return Timings::default();
-        };
-        let readings = self.readings.borrow();
-        let written = readings
-            .as_ref()
-            .and_then(|readings| readings.last_write.get())
-            .unwrap_or(connected);
-        let answered = readings.as_ref().and_then(|readings| readings.first_read.get());
-        let answered = answered.unwrap_or(end).max(written);
-        Timings {
-            blocked: connected.saturating_duration_since(start),
-            connecting: opening.connecting,
-            tls_handshaking: opening.tls_handshaking,
-            sending: written.saturating_duration_since(connected),
-            waiting: answered - written,
-            receiving: end.saturating_duration_since(answered),
         }
     }
 }

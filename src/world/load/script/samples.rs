@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::client::{Call, Hop, Reply};
+use super::client::{Call, Reply};
+use super::hop::Hop;
 use super::vu::{Statuses, Vu};
 use crate::verify::exchange::{Protocol, millis};
 use crate::verify::script::Proof;
@@ -109,7 +110,8 @@ pub fn record(
     }
     let at = start.saturating_duration_since(vu.origin.get());
     vu.add_sample(builtin::HTTP_REQS, 1.0, at, Proof::Value, &tags);
-    let whole = millis(reply.timings.duration() + earlier);
+    // Whoever waits for a request that was sent late waits that much longer.
+    let whole = millis(reply.timings.duration() + earlier + vu.late.take());
     let proof = |value: f64| match (follows, failed) {
         (true, _) => Proof::Nothing,
         (false, true) => Proof::Broken,

@@ -300,7 +300,8 @@ impl Worker {
                 live.vus.fetch_add(1, Relaxed);
                 worker.measured.borrow_mut().lag.add(millis(due.elapsed()));
                 let cut = pin!(until(end, &worker.shared.stop));
-                working.iterate(Some(due.into_std()), cut).await;
+                let number = live.started.fetch_add(1, Relaxed);
+                working.iterate(number, Some(due.into_std()), cut).await;
                 live.vus.fetch_sub(1, Relaxed);
                 free.borrow_mut().push(working);
             });
@@ -360,8 +361,10 @@ impl Working {
             }
             let mut cut = pin!(until(at(end + grace), &stop));
             self.live().vus.fetch_add(1, Relaxed);
-            while origin.elapsed() < end && self.take(&mut budget) {
-                if !self.iterate(None, cut.as_mut()).await {
+            while origin.elapsed() < end
+                && let Some(number) = self.take(&mut budget)
+            {
+                if !self.iterate(number, None, cut.as_mut()).await {
                     break;
                 }
             }
@@ -369,23 +372,26 @@ impl Working {
         }
     }
 
-    /// Whether another iteration may start.
-    fn take(&self, budget: &mut Budget) -> bool {
+    /// The number, in its scenario, of another iteration, if one may start.
+    fn take(&self, budget: &mut Budget) -> Option<u64> {
+        if let Budget::Own(left) = budget {
+            *left = left.checked_sub(1)?;
+        }
+        let number = self.live().started.fetch_add(1, Relaxed);
         match budget {
-            Budget::Endless => true,
-            Budget::Own(left) => {
-                let some = *left > 0;
-                *left = left.saturating_sub(1);
-                some
-            }
-            Budget::Common(all) => self.live().started.load(Relaxed) < *all,
+            Budget::Common(all) => (number < *all).then_some(number),
+            Budget::Endless | Budget::Own(_) => Some(number),
         }
     }
 
     /// Does one iteration; tells whether another may follow.
-    async fn iterate(&mut self, due: Option<Instant>, mut cut: Pin<&mut impl Future<Output = ()>>) -> bool {
+    async fn iterate(
+        &mut self,
+        of_scenario: u64,
+        due: Option<Instant>,
+        mut cut: Pin<&mut impl Future<Output = ()>>,
+    ) -> bool {
         let begin = Instant::now();
-        let of_scenario = self.live().started.fetch_add(1, Relaxed);
         let worker = Rc::clone(&self.worker);
         let shared = &worker.shared;
         let vu = Rc::clone(&self.user.vu);
