@@ -2,12 +2,13 @@
 //!
 //! `layers` holds the architecture, `cli` drives the built binary on git repositories alone, `real` drives the built
 //! binary on a real Kubernetes control plane, `render` compares the renderer with kustomize, `sandbox` the sandbox with
-//! that control plane.
+//! that control plane, `k6` the load check with k6.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 
 mod cli;
 mod harness;
+mod k6;
 mod layers;
 mod real;
 mod render;
@@ -25,6 +26,7 @@ fn every_file_is_declared() {
         ("render", "render/mod.rs"),
         ("cli", "cli/mod.rs"),
         ("sandbox", "sandbox/mod.rs"),
+        ("k6", "k6/mod.rs"),
     ] {
         let declared = std::fs::read_to_string(root.join(parent)).unwrap();
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {

@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration as Span;
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Output;
 use super::context::Context;
 use super::failure::{Answer, Failure, Kind};
+use super::script;
 use super::ui::Ui;
 use crate::config::document;
 use crate::config::duration::Duration;
 use crate::config::load_check::plan::{Base, Plan};
-use crate::config::load_check::{Invalid, LoadCheckSpec, ServiceRef};
+use crate::config::load_check::{Invalid, LoadCheckSpec, Mode, ServiceRef};
 use crate::config::repository::{Config, Environment};
+use crate::config::script::bundle::Bundle;
 use crate::problem::{Problem, Problems, chain};
 use crate::report::load_check::json as load_json;
 use crate::report::load_check::{explain, progress, summary};
@@ -23,15 +25,28 @@ use crate::verify::judge::LoadOutcome;
 use crate::verify::progress::Progress;
 use crate::verify::samples::Ended;
 use crate::world::cluster::service::resolve;
+use crate::world::load::script::source::Message;
 use crate::world::load::target::TargetError;
 use crate::world::load::{self, Checked, LoadError};
 
 /// Arguments of `gitsync check`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CheckArgs {
-    /// File with a LoadCheck; by default the load check of the repository
+    /// File with a LoadCheck, or a k6 script (.js); by default the load check of the repository
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Run this k6 script, as `k6 run` would
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "name", "url"])]
+    pub script: Option<PathBuf>,
+    /// Variable that a k6 script finds in __ENV
+    #[arg(short = 'e', long = "variable", value_name = "NAME=VALUE")]
+    pub variables: Vec<String>,
+    /// Stages of a k6 script, for example 10s:5,20s:10
+    #[arg(short = 's', long = "stage", value_name = "DURATION:TARGET")]
+    pub stages: Vec<String>,
+    /// How the run is judged, instead of what the check says
+    #[arg(long, value_enum)]
+    pub mode: Option<Mode>,
     /// Name of the load check, where there are several
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -48,7 +63,7 @@ pub struct CheckArgs {
     #[arg(short = 'd', long, value_name = "DURATION")]
     pub duration: Option<Duration>,
     /// Iterations that all virtual users share, instead of a duration
-    #[arg(short = 'i', long, value_name = "NUMBER", conflicts_with = "duration")]
+    #[arg(short = 'i', long, value_name = "NUMBER")]
     pub iterations: Option<u64>,
     /// Say what would be done and how many requests each threshold needs, and send none
     #[arg(long)]
@@ -62,13 +77,13 @@ pub struct CheckArgs {
 }
 
 /// k6's exit code for a crossed threshold.
-const THRESHOLD_CROSSED: u8 = 99;
+pub(super) const THRESHOLD_CROSSED: u8 = 99;
 /// k6's exit code for a wrong configuration.
-const WRONG_CONFIGURATION: u8 = 104;
+pub(super) const WRONG_CONFIGURATION: u8 = 104;
 /// k6's exit code for a run that was interrupted.
-const INTERRUPTED: u8 = 105;
+pub(super) const INTERRUPTED: u8 = 105;
 /// The exit code for a verdict that stayed unclear.
-const INCONCLUSIVE: u8 = 111;
+pub(super) const INCONCLUSIVE: u8 = 111;
 /// The exit code for a target that has no address or does not answer.
 const NOT_READY: u8 = 112;
 
@@ -77,10 +92,10 @@ const LIVE: Span = Span::from_millis(100);
 const LOG: Span = Span::from_secs(1);
 
 /// Why no load can be sent, with the exit code that it means.
-struct Stop {
-    code: u8,
-    text: String,
-    hints: Vec<String>,
+pub(super) struct Stop {
+    pub(super) code: u8,
+    pub(super) text: String,
+    pub(super) hints: Vec<String>,
 }
 
 /// The load check that was asked for, and where it comes from.
@@ -96,6 +111,9 @@ struct Subject {
 /// When the repository or the cluster cannot be used. What is wrong with the check, its target or its verdict is told
 /// by the exit code.
 pub async fn check(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Result<Answer, Failure> {
+    if let Some(script) = args.a_script() {
+        return script::check(ui, context, args, script).await;
+    }
     let subject = match subject(context, args).await? {
         Ok(subject) => subject.changed_by(args),
         Err(stop) => return stop.tell(ui, args.output),
@@ -119,6 +137,9 @@ pub async fn check(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Result<A
             Err(stop) => return stop.tell(ui, args.output),
         },
     };
+    if subject.spec.script.is_some() {
+        return script::check_spec(ui, context, args, &subject.spec, plan, &origin).await;
+    }
     ui.story(progress::header(&plan, &origin, ui.story_paint()).trim_end());
     match run(ui, &plan, &origin, &context.cancel).await {
         Ok(checked) => conclude(ui, args, &plan, &checked),
@@ -157,7 +178,14 @@ fn from_file(file: &Path, name: Option<&str>) -> Result<Subject, Stop> {
     let mut found = Vec::new();
     for raw in document::read(&shown, &text).map_err(wrong)? {
         if raw.kind == "LoadCheck" {
-            let located = raw.typed::<LoadCheckSpec>().map_err(wrong)?;
+            let mut located = raw.typed::<LoadCheckSpec>().map_err(wrong)?;
+            if let Some(script) = located.document.spec.script.clone() {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                let bundle = Bundle::gather(&name, &script, |path| read_beside(file, path));
+                let place = |problem| located.problem(&["spec", "script"], problem);
+                let bundle = bundle.map_err(|problems| wrong(problems.into_iter().map(place).collect()))?;
+                located.document.spec.bundle = Some(bundle);
+            }
             let problems: Vec<Problem> = located
                 .document
                 .spec
@@ -184,6 +212,16 @@ fn from_file(file: &Path, name: Option<&str>) -> Result<Subject, Stop> {
         }
     }
     choose(found, name, &shown)
+}
+
+/// A file in the directory of another one, or below; `None` when it is not there.
+fn read_beside(file: &Path, path: &str) -> Result<Option<String>, String> {
+    let path = file.parent().unwrap_or(Path::new("")).join(path);
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A key as it stands in a document (RFC 6901).
@@ -308,13 +346,27 @@ async fn run(
     cancel: &CancellationToken,
 ) -> Result<Checked, LoadError> {
     let (sender, receiver) = watch::channel(Progress::default());
+    let (_nobody, mut messages) = mpsc::channel(1);
+    let running = load::check(plan.clone(), origin, sender, cancel);
+    show(ui, origin, receiver, &mut messages, running).await
+}
+
+/// Shows where a run stands, and what its script prints, until it is over.
+pub(super) async fn show<T>(
+    ui: &mut Ui,
+    origin: &str,
+    receiver: watch::Receiver<Progress>,
+    messages: &mut mpsc::Receiver<Message>,
+    running: impl Future<Output = T>,
+) -> T {
     let mut tick = tokio::time::interval(if ui.is_live() { LIVE } else { LOG });
     let mut meter = Meter::default();
     let mut waiting = Waiting { ticks: 0 };
-    let mut running = std::pin::pin!(load::check(plan.clone(), origin, sender, cancel));
+    let mut running = std::pin::pin!(running);
     let result = loop {
         tokio::select! {
             result = &mut running => break result,
+            Some(message) = messages.recv() => script::tell(ui, &message),
             _ = tick.tick() => {
                 let now = receiver.borrow().clone();
                 if now.elapsed.is_zero() {
@@ -410,7 +462,7 @@ fn conclude(ui: &mut Ui, args: &CheckArgs, plan: &Plan, checked: &Checked) -> Re
     Ok(Answer::Code(code))
 }
 
-fn write(file: &Path, value: &Value) -> Result<(), Failure> {
+pub(super) fn write(file: &Path, value: &Value) -> Result<(), Failure> {
     std::fs::write(file, format!("{value:#}\n"))
         .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", file.display())))
 }
@@ -424,12 +476,26 @@ fn exit_code(outcome: LoadOutcome, ended: Ended) -> u8 {
     }
 }
 
+// === impl CheckArgs ===
+
+impl CheckArgs {
+    /// The k6 script that is named, as an option or in place of a LoadCheck.
+    fn a_script(&self) -> Option<&Path> {
+        let positional = self
+            .file
+            .as_deref()
+            .filter(|file| file.extension().is_some_and(|end| end == "js"));
+        self.script.as_deref().or(positional)
+    }
+}
+
 // === impl Subject ===
 
 impl Subject {
     /// The same with what the arguments say instead.
     fn changed_by(mut self, args: &CheckArgs) -> Self {
         let spec = &mut self.spec;
+        spec.mode = args.mode.unwrap_or(spec.mode);
         if let Some(url) = &args.url {
             spec.target.service = None;
             spec.target.url = Some(url.clone());
@@ -483,8 +549,9 @@ impl Stop {
         Self::configuration(lines.join("\n"), Vec::new())
     }
 
-    fn load(error: &LoadError) -> Self {
+    pub(super) fn load(error: &LoadError) -> Self {
         let (code, hints) = match error {
+            LoadError::Script(error) => return script::stop(error),
             LoadError::Target(target) => {
                 let code = match target {
                     TargetError::Interrupted { .. } => INTERRUPTED,
@@ -502,7 +569,7 @@ impl Stop {
         }
     }
 
-    fn tell(self, ui: &mut Ui, output: Output) -> Result<Answer, Failure> {
+    pub(super) fn tell(self, ui: &mut Ui, output: Output) -> Result<Answer, Failure> {
         let Self { code, text, hints } = self;
         ui.error(&text, &hints);
         if output == Output::Json {

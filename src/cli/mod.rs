@@ -17,6 +17,7 @@ pub mod rollback;
 pub mod run;
 pub mod scale;
 pub mod schema;
+pub mod script;
 pub mod status;
 pub mod suspend;
 pub mod sync;

@@ -12,6 +12,7 @@ pub mod promotion;
 pub mod repository;
 pub mod scaffold;
 pub mod schema;
+pub mod script;
 pub mod verified;
 
 use schemars::JsonSchema;

@@ -10,6 +10,7 @@ use super::environment::EnvironmentSpec;
 use super::load_check::LoadCheckSpec;
 use super::orders::Orders;
 use super::promotion::{ApprovalMode, Freeze, PromotionSpec};
+use super::script::bundle::Bundle;
 use super::verified::{self, VerifiedSpec};
 use crate::model::EnvName;
 use crate::problem::{Problem, Problems, suggest};
@@ -261,7 +262,8 @@ impl Reader {
                         }
                     }
                     "LoadCheck" => {
-                        if let Some(found) = self.typed(raw) {
+                        if let Some(mut found) = self.typed(raw) {
+                            self.bundle(tree, &mut found);
                             self.load_checks.push(found);
                         }
                     }
@@ -270,6 +272,20 @@ impl Reader {
                         self.problems.push(Problem::new(message).at_line(&raw.file, 0));
                     }
                 }
+            }
+        }
+    }
+
+    /// Gathers the files of a check's script.
+    fn bundle(&mut self, tree: &dyn Tree, found: &mut Located<LoadCheckSpec>) {
+        let Some(script) = found.document.spec.script.clone() else {
+            return;
+        };
+        match Bundle::gather(&found.file, &script, |path| tree.text(path)) {
+            Ok(bundle) => found.document.spec.bundle = Some(bundle),
+            Err(problems) => {
+                let place = |problem: String| found.problem(&["spec", "script"], problem);
+                self.problems.extend(problems.into_iter().map(place));
             }
         }
     }

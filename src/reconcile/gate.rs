@@ -224,6 +224,10 @@ async fn measure(
         (None, None) => return Err("the load check has no target".to_owned()),
     };
     let (progress, _) = tokio::sync::watch::channel(Progress::default());
+    if spec.script.is_some() {
+        let run = load::script::check(spec, plan, &origin, &progress, &shared.cancel).await;
+        return run.map(|(_, run)| run.concluded()).map_err(|error| chain(&error));
+    }
     let checked = load::check(plan, &origin, progress, &shared.cancel).await;
     checked
         .map(|checked| checked.verdict)

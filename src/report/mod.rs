@@ -2,5 +2,6 @@
 
 pub mod load_check;
 pub mod paint;
+pub mod script;
 pub mod status;
 pub mod why;

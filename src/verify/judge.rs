@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::exchange::TIMED;
 use super::proportion::{Evidence, limit};
 use super::samples::{Ended, Samples};
-use crate::config::load_check::FailOnChecks;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Executor, Plan, Rule};
 use crate::config::load_check::threshold::{Method, Operator};
+use crate::config::load_check::{FailOnChecks, Mode};
 
 /// What a load check found out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -119,6 +119,9 @@ pub fn judge(plan: &Plan, samples: &Samples, looks: u32) -> LoadVerdict {
         .rule(index, rule)
     };
     let thresholds: Vec<_> = plan.rules.iter().enumerate().map(judge_rule).collect();
+    if plan.mode == Mode::K6 {
+        return as_k6(plan, samples, thresholds);
+    }
     let checks = judge_checks(plan, samples);
     let (outcome, reason) = overall(plan, samples, lag, &thresholds, &checks);
     LoadVerdict {
@@ -141,7 +144,54 @@ pub fn is_crossed(plan: &Plan, samples: &Samples, index: usize) -> bool {
         lag: None,
     }
     .rule(index, rule);
-    verdict.outcome == LoadOutcome::Fail && verdict.value.is_some()
+    let crossed = match plan.mode {
+        Mode::Strict => verdict.outcome == LoadOutcome::Fail,
+        Mode::K6 => !verdict.k6_passes && !verdict.implicit,
+    };
+    crossed && verdict.value.is_some()
+}
+
+/// Judges as k6 does, with a word where the strict judgement differs.
+fn as_k6(plan: &Plan, samples: &Samples, mut thresholds: Vec<ThresholdVerdict>) -> LoadVerdict {
+    thresholds.retain(|threshold| !threshold.implicit);
+    for threshold in &mut thresholds {
+        let (strict, reason) = (threshold.outcome, threshold.reason.take());
+        let k6 = if threshold.k6_passes {
+            LoadOutcome::Pass
+        } else {
+            LoadOutcome::Fail
+        };
+        threshold.outcome = k6;
+        threshold.reason = match reason {
+            Some(reason) if strict != k6 => Some(format!("mode strict says {strict}: {reason}")),
+            None if strict != k6 => Some(format!("mode strict says {strict}")),
+            reason => reason,
+        };
+    }
+    let mut checks = judge_checks(plan, samples);
+    checks
+        .iter_mut()
+        .for_each(|check| check.outcome = LoadOutcome::Pass);
+    let crossed = thresholds
+        .iter()
+        .filter(|threshold| threshold.outcome == LoadOutcome::Fail);
+    let crossed: Vec<String> = crossed
+        .map(|threshold| format!("{}: {}", threshold.metric, threshold.threshold))
+        .collect();
+    let (outcome, reason) = match (samples.ended, crossed.is_empty()) {
+        (Ended::Interrupted, _) => (LoadOutcome::Void, "the check was interrupted".to_owned()),
+        (_, true) => (
+            LoadOutcome::Pass,
+            "no threshold is crossed, as k6 judges".to_owned(),
+        ),
+        (_, false) => (LoadOutcome::Fail, format!("crossed: {}", crossed.join("; "))),
+    };
+    LoadVerdict {
+        outcome,
+        reason,
+        thresholds,
+        checks,
+    }
 }
 
 // === thresholds ===
@@ -299,7 +349,7 @@ fn figure(rule: &Rule, value: f64) -> String {
     }
 }
 
-fn milliseconds(value: f64) -> String {
+pub(super) fn milliseconds(value: f64) -> String {
     if value >= 100.0 {
         format!("{value:.0} ms")
     } else {
@@ -308,7 +358,7 @@ fn milliseconds(value: f64) -> String {
 }
 
 /// A share as per cent, without digits that say nothing.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{} %", (share * 1e4).round() / 1e2)
 }
 

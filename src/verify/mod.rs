@@ -11,5 +11,6 @@ pub mod proportion;
 pub mod rollout;
 pub mod samples;
 pub mod schedule;
+pub mod script;
 pub mod stats;
 pub mod trend;

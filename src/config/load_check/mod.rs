@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
+use super::script::bundle::Bundle;
+use super::script::options::Layer;
 
 pub mod compile;
 pub mod expression;
@@ -51,6 +53,24 @@ pub struct LoadCheckSpec {
     /// A check is counted and reported. It stops a promotion by a threshold on `checks`, or when it never holds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<String, String>,
+    /// A k6 script, by its path from the directory of this file. Its options say how the load is; `vus`, `duration`,
+    /// `iterations`, `stages` and `thresholds` here replace them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// Variables that the script finds in `__ENV`. `${target.host}`, `${target.port}` and `${target.url}` stand for
+    /// what the target resolves to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Hosts beside the target that the script may reach, as `host` or `host:port`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// How the check is judged. Default `strict`.
+    #[serde(default, skip_serializing_if = "Mode::is_strict")]
+    pub mode: Mode,
+    /// The script with the files that it reads, as they are in the commit.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub bundle: Option<Bundle>,
     /// Bounds by metric, for example `http_req_duration: ["p(90)<600"]`; durations in milliseconds.
     ///
     /// Tags narrow a metric: `http_req_duration{name:login}`. Without a threshold of its own, `http_req_failed`
@@ -297,6 +317,17 @@ pub struct StrictSpec {
     pub fail_on_checks: FailOnChecks,
 }
 
+/// How a load check is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// What cannot be known never passes.
+    #[default]
+    Strict,
+    /// Exactly as k6 judges, with a word where `strict` differs.
+    K6,
+}
+
 /// Which checks fail the verdict by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -352,6 +383,12 @@ impl Default for StrictSpec {
     }
 }
 
+impl Mode {
+    fn is_strict(&self) -> bool {
+        *self == Self::Strict
+    }
+}
+
 impl StrictSpec {
     fn is_default(&self) -> bool {
         *self == Self::default()
@@ -378,9 +415,37 @@ impl LoadCheckSpec {
             scenarios: BTreeMap::new(),
             http: Vec::new(),
             checks: BTreeMap::new(),
+            script: None,
+            env: BTreeMap::new(),
+            hosts: Vec::new(),
+            mode: Mode::default(),
+            bundle: None,
             thresholds: BTreeMap::new(),
             strict: StrictSpec::default(),
         }
+    }
+
+    /// The options of the script that the specification replaces.
+    #[must_use]
+    pub fn script_options(&self) -> Layer {
+        let mut layer = Layer::new();
+        let mut set = |name: &str, value: serde_json::Value| drop(layer.insert(name.to_owned(), value));
+        if let Some(vus) = self.vus {
+            set("vus", vus.into());
+        }
+        if let Some(duration) = self.duration {
+            set("duration", duration.to_string().into());
+        }
+        if let Some(iterations) = self.iterations {
+            set("iterations", iterations.into());
+        }
+        if !self.stages.is_empty() {
+            set("stages", serde_json::json!(self.stages));
+        }
+        if !self.thresholds.is_empty() {
+            set("thresholds", serde_json::json!(self.thresholds));
+        }
+        layer
     }
 
     /// Every problem that the schema cannot say; empty when the specification is right.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::expression::Expression;
 use super::threshold::{Selection, Threshold};
-use super::{FailOnChecks, ServiceRef, StatusSpec, TlsSpec};
+use super::{FailOnChecks, Mode, ServiceRef, StatusSpec, TlsSpec};
 
 /// A load check that can be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// How certain a verdict has to be.
     pub strict: Strict,
+    /// How it is judged.
+    pub mode: Mode,
 }
 
 /// What the load goes to.

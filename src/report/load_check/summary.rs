@@ -231,11 +231,14 @@ fn value_text(selection: &Selection, value: f64) -> String {
     }
 }
 
-fn heading(text: &mut String, name: &str, paint: Paint) {
+/// Adds the heading of a block.
+pub fn heading(text: &mut String, name: &str, paint: Paint) {
     put(text, format_args!("  █ {}\n\n", paint.tone(Tone::Strong, name)));
 }
 
-fn mark(outcome: LoadOutcome, paint: Paint) -> String {
+/// The mark of a threshold.
+#[must_use]
+pub fn mark(outcome: LoadOutcome, paint: Paint) -> String {
     let mark = match outcome {
         LoadOutcome::Pass => "✓",
         LoadOutcome::Fail => "✗",
@@ -244,7 +247,9 @@ fn mark(outcome: LoadOutcome, paint: Paint) -> String {
     paint.tone(tone(outcome), mark)
 }
 
-fn tone(outcome: LoadOutcome) -> Tone {
+/// The colour of an outcome.
+#[must_use]
+pub fn tone(outcome: LoadOutcome) -> Tone {
     match outcome {
         LoadOutcome::Pass => Tone::Good,
         LoadOutcome::Fail => Tone::Bad,

@@ -23,6 +23,7 @@ use crate::verify::samples::{Ended, Samples};
 mod clock;
 mod connection;
 mod probe;
+pub mod script;
 pub mod target;
 mod user;
 mod worker;
@@ -49,6 +50,9 @@ pub enum LoadError {
     /// The target cannot be put under load.
     #[error("the target is not ready")]
     Target(#[from] TargetError),
+    /// The script cannot be run.
+    #[error(transparent)]
+    Script(#[from] script::ScriptError),
     /// A thread of the generator could not start.
     #[error("the load generator could not start")]
     Start(#[source] io::Error),

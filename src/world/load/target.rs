@@ -85,6 +85,9 @@ pub enum TargetError {
 /// The pause between two attempts to reach a target that is not ready.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How long one look-up of a name may take.
+const LOOK_UP: Duration = Duration::from_secs(10);
+
 /// How long one attempt may take: short enough that several fit into the limit.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
@@ -100,25 +103,39 @@ impl Target {
     ///
     /// When `origin` is malformed, has no address in time, or TLS cannot be set up.
     pub async fn resolve(origin: &str, plan: &Plan, cancel: &CancellationToken) -> Result<Self, TargetError> {
-        let malformed = || TargetError::Malformed {
-            origin: origin.to_owned(),
-        };
-        let parts = origin.parse::<Uri>().map_err(|_| malformed())?.into_parts();
-        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(malformed());
-        };
-        let secure = scheme == Scheme::HTTPS;
-        if !secure && scheme != Scheme::HTTP {
-            return Err(malformed());
-        }
-        let host = authority.host().trim_matches(['[', ']']).to_owned();
-        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let tls = if secure {
-            Some(Tls::new(&host, &plan.tls)?)
-        } else {
-            None
-        };
+        let (scheme, authority) = parts(origin)?;
+        let (host, port, tls) = reached_by(&scheme, &authority, &plan.tls)?;
         let addresses = look_up(&host, port, plan.wait_ready, cancel).await?;
+        Ok(Self {
+            authority,
+            scheme,
+            addresses,
+            tls,
+        })
+    }
+
+    /// The target at `origin`, whose name is asked for once only.
+    ///
+    /// # Errors
+    ///
+    /// When `origin` is malformed, has no address, or TLS cannot be set up.
+    pub async fn once(origin: &str, tls: &TlsSpec) -> Result<Self, TargetError> {
+        let (scheme, authority) = parts(origin)?;
+        let (host, port, tls) = reached_by(&scheme, &authority, tls)?;
+        let asked = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((host.as_str(), port))).await;
+        let unresolved = |source| TargetError::Unresolved {
+            host: format!("{host}:{port}"),
+            limit: LOOK_UP,
+            source,
+        };
+        let addresses = match asked {
+            Ok(Ok(addresses)) => prefer_ipv4(addresses.collect()),
+            Ok(Err(error)) => return Err(unresolved(Some(error))),
+            Err(_) => Vec::new(),
+        };
+        if addresses.is_empty() {
+            return Err(unresolved(None));
+        }
         Ok(Self {
             authority,
             scheme,
@@ -193,6 +210,29 @@ impl Target {
             }
         }
     }
+}
+
+fn parts(origin: &str) -> Result<(Scheme, Authority), TargetError> {
+    let parts = origin.parse::<Uri>().ok().map(Uri::into_parts);
+    let parts = parts.and_then(|parts| parts.scheme.zip(parts.authority));
+    parts
+        .filter(|(scheme, _)| *scheme == Scheme::HTTPS || *scheme == Scheme::HTTP)
+        .ok_or_else(|| TargetError::Malformed {
+            origin: origin.to_owned(),
+        })
+}
+
+/// The host, the port and the security of an origin.
+fn reached_by(
+    scheme: &Scheme,
+    authority: &Authority,
+    tls: &TlsSpec,
+) -> Result<(String, u16, Option<Tls>), TargetError> {
+    let secure = *scheme == Scheme::HTTPS;
+    let host = authority.host().trim_matches(['[', ']']).to_owned();
+    let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let tls = if secure { Some(Tls::new(&host, tls)?) } else { None };
+    Ok((host, port, tls))
 }
 
 /// Asks the target once. A virtual user's connection stays on its thread, so this has a thread of its own.

@@ -136,13 +136,14 @@ pub fn run(
 }
 
 /// Waits for every task. One that panicked makes the thread panic: its samples would be missing without a word.
-async fn join_all(tasks: &mut JoinSet<()>) {
+pub async fn join_all(tasks: &mut JoinSet<()>) {
     while let Some(joined) = tasks.join_next().await {
         expect_sound(joined);
     }
 }
 
-fn expect_sound(joined: Result<(), tokio::task::JoinError>) {
+/// Goes on with the panic of a task that had one.
+pub fn expect_sound(joined: Result<(), tokio::task::JoinError>) {
     if let Err(error) = joined
         && error.is_panic()
     {
@@ -152,10 +153,10 @@ fn expect_sound(joined: Result<(), tokio::task::JoinError>) {
 
 /// A time in which a virtual user works: when it begins, when the last iteration may start, and how long that one may
 /// take to finish. Counted from the start of the check.
-type Shift = (Duration, Duration, Duration);
+pub type Shift = (Duration, Duration, Duration);
 
 /// The times in which the virtual user of index `vu` works.
-fn shifts(scenario: &Scenario, vu: u32) -> Vec<Shift> {
+pub fn shifts(scenario: &Scenario, vu: u32) -> Vec<Shift> {
     let whole = scenario.executor.duration();
     let Executor::RampingVus {
         start,
@@ -193,7 +194,8 @@ struct Working {
 }
 
 /// Where the right to start an iteration comes from.
-enum Budget {
+#[derive(Debug, Clone, Copy)]
+pub enum Budget {
     /// Time alone.
     Endless,
     /// A number for each user.

@@ -32,7 +32,12 @@ impl LoadCheckSpec {
         let mut checks = CheckNames::default();
         let requests = self.requests(&path, &mut checks, &mut problems);
         let scenarios = self.workloads(&requests, &mut problems);
-        let rules = self.rules(&mut problems);
+        let rules = if self.script.is_some() {
+            Vec::new()
+        } else {
+            self.rules(&mut problems)
+        };
+        self.check_script(&mut problems);
         let strict = self.strict(&scenarios, &mut problems);
         check_selectors(&rules, &scenarios, &requests, &checks.names, &mut problems);
         let plan = Plan {
@@ -44,12 +49,44 @@ impl LoadCheckSpec {
             checks: checks.names,
             rules,
             strict,
+            mode: self.mode,
         };
         problems.bound_total(&plan);
         if problems.0.is_empty() {
             Ok(plan)
         } else {
             Err(problems.0)
+        }
+    }
+
+    /// What stands beside a script says the same twice, or nothing at all.
+    fn check_script(&self, problems: &mut Problems) {
+        let beside = match &self.script {
+            Some(_) => [
+                (
+                    "scenarios",
+                    !self.scenarios.is_empty(),
+                    "the script's options say it",
+                ),
+                ("http", !self.http.is_empty(), "the script says it"),
+                ("checks", !self.checks.is_empty(), "the script says it"),
+            ],
+            None => [
+                (
+                    "hosts",
+                    !self.hosts.is_empty(),
+                    "only a script reaches other hosts than the target",
+                ),
+                ("script", false, ""),
+                ("script", false, ""),
+            ],
+        };
+        for (field, _, why) in beside.into_iter().filter(|(_, set, _)| *set) {
+            problems.add(
+                &format!("/{field}"),
+                format!("{field} has no effect here: {why}"),
+                "remove it",
+            );
         }
     }
 
