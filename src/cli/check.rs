@@ -18,7 +18,7 @@ use crate::config::load_check::{Invalid, LoadCheckSpec, ServiceRef};
 use crate::config::repository::{Config, Environment};
 use crate::problem::{Problem, Problems, chain};
 use crate::report::load_check::json as load_json;
-use crate::report::load_check::{explain, progress, summary};
+use crate::report::load_check::{explain, plot, progress, summary};
 use crate::verify::judge::LoadOutcome;
 use crate::verify::progress::Progress;
 use crate::verify::samples::Ended;
@@ -59,6 +59,9 @@ pub struct CheckArgs {
     /// Write the figures to this file as k6 does with the same option
     #[arg(long, value_name = "FILE")]
     pub summary_export: Option<PathBuf>,
+    /// Show how the latencies are distributed, and draw it into this file (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
 }
 
 /// k6's exit code for a crossed threshold.
@@ -399,8 +402,17 @@ fn conclude(ui: &mut Ui, args: &CheckArgs, plan: &Plan, checked: &Checked) -> Re
         let export = load_json::summary_export(plan, samples, verdict);
         write(file, &export)?;
     }
+    let mut drawn = String::new();
+    if let Some(file) = &args.plot {
+        let distribution = plot::Plot::new(plan, samples, verdict);
+        write_text(file, &distribution.svg())?;
+        drawn = distribution.text();
+    }
     let text = match args.output {
-        Output::Text => format!("\n{}", summary::summary(plan, samples, verdict, ui.paint())),
+        Output::Text => {
+            let summary = summary::summary(plan, samples, verdict, ui.paint());
+            format!("\n{drawn}{summary}")
+        }
         Output::Json => format!(
             "{:#}\n",
             load_json::json(plan, url, samples, verdict, *repetitions, code)
@@ -411,7 +423,11 @@ fn conclude(ui: &mut Ui, args: &CheckArgs, plan: &Plan, checked: &Checked) -> Re
 }
 
 fn write(file: &Path, value: &Value) -> Result<(), Failure> {
-    std::fs::write(file, format!("{value:#}\n"))
+    write_text(file, &format!("{value:#}\n"))
+}
+
+fn write_text(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text)
         .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", file.display())))
 }
 
