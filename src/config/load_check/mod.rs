@@ -13,6 +13,7 @@ use super::duration::Duration;
 pub mod compile;
 pub mod expression;
 mod forms;
+pub mod limits;
 pub mod metric;
 pub mod plan;
 pub mod threshold;
