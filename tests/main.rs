@@ -7,6 +7,7 @@
 
 mod harness;
 mod layers;
+mod percentiles;
 mod real;
 mod render;
 
