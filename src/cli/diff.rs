@@ -62,7 +62,12 @@ async fn compare(context: &Context, checkout: &Checkout, environment: &Environme
         .await
         .map_err(cluster_failure)?;
     let observation = cluster
-        .observe(&environment.name, &desired.objects, &stored.record.inventory)
+        .observe(
+            &environment.name,
+            &desired.objects,
+            &stored.record.inventory,
+            None,
+        )
         .await;
     observation
         .map(|observation| observation.diff)

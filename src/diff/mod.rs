@@ -65,11 +65,24 @@ pub struct Counts {
 /// `live` is `None` for an object that does not exist; then `after` may be the rendered object itself.
 #[must_use]
 pub fn compare(live: Option<&Value>, after: &Value) -> Change {
-    let after = live::normalise(after);
-    match live.map(live::normalise) {
-        None => Change::Create(after),
-        Some(before) if before == after => Change::Same,
-        Some(before) => Change::Update { before, after },
+    let Some(live) = live else {
+        return Change::Create(live::normalise(after));
+    };
+    let (before, normal) = (live::normalise(live), live::normalise(after));
+    if before != normal {
+        return Change::Update {
+            before,
+            after: normal,
+        };
+    }
+    let (was, label) = (live::environment_of(live), live::environment_of(after));
+    if was == label {
+        return Change::Same;
+    }
+    // Without the label the object is found by no list and never pruned, so it is shown where it is all that differs.
+    Change::Update {
+        before: live::with_environment(before, was),
+        after: live::with_environment(normal, label),
     }
 }
 
@@ -117,5 +130,17 @@ mod tests {
         assert_eq!(compare(Some(&live), &same), Change::Same);
         assert!(matches!(compare(Some(&live), &other), Change::Update { .. }));
         assert!(matches!(compare(None, &other), Change::Create(_)));
+    }
+
+    #[test]
+    fn a_missing_label_of_the_environment_is_a_difference() {
+        let unlabelled = json!({"kind": "A", "metadata": {"name": "a", "labels": {"x": "y"}}});
+        let mut labelled = unlabelled.clone();
+        labelled["metadata"]["labels"][live::ENVIRONMENT_LABEL] = json!("staging");
+        let Change::Update { before, after } = compare(Some(&unlabelled), &labelled) else {
+            panic!("the label would be put back");
+        };
+        assert_eq!((before, after), (unlabelled, labelled.clone()));
+        assert_eq!(compare(Some(&labelled), &labelled), Change::Same);
     }
 }

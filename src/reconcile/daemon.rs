@@ -73,6 +73,7 @@ async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
         let again = match reconciler.pass(&head).await {
             Ok(outcome) => {
                 pause = FIRST_PAUSE;
+                tracing::debug!(env = %name, step = ?outcome.step, "pass ended");
                 tell(&name, &mut told, &outcome.step, &outcome.message);
                 outcome.again
             }

@@ -276,7 +276,12 @@ async fn disturbance(cluster: &Cluster, subject: &Subject<'_>) -> Result<Option<
         return Ok(Some("the environment was synced while its gates ran".to_owned()));
     }
     let observation = cluster
-        .observe(subject.environment, &subject.desired.objects, subject.inventory)
+        .observe(
+            subject.environment,
+            &subject.desired.objects,
+            subject.inventory,
+            None,
+        )
         .await?;
     let changed = observation
         .diff

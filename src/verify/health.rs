@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use manifest::ObjectId;
-use serde_json::Value;
 
 use super::pods::Trouble;
-use super::rollout::{Progress, progress};
+use super::rollout::Progress;
 
 /// How the rollout of an environment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,23 +19,23 @@ pub enum Health {
     Failed(String),
 }
 
-/// Judges the live objects of an environment.
+/// Judges the live objects of an environment by the progress of each; `None` is one that does not exist.
 ///
 /// `troubles` are the pods' own reasons, by the workload they belong to. `waited` is how long ago the last sync
 /// was complete, `limit` how long a rollout may take.
 #[must_use]
 pub fn judge<'a>(
-    objects: impl IntoIterator<Item = (&'a ObjectId, Option<&'a Value>)>,
+    objects: impl IntoIterator<Item = (&'a ObjectId, Option<&'a Progress>)>,
     troubles: &BTreeMap<ObjectId, Trouble>,
     waited: Duration,
     limit: Duration,
 ) -> Health {
     let mut waiting = Vec::new();
-    for (id, live) in objects {
-        let why = match live.map(progress) {
+    for (id, progress) in objects {
+        let why = match progress {
             Some(Progress::Current) => continue,
-            Some(Progress::Failed(why)) => return Health::Failed(with_trouble(id, &why, troubles.get(id))),
-            Some(Progress::InProgress(why)) => why,
+            Some(Progress::Failed(why)) => return Health::Failed(with_trouble(id, why, troubles.get(id))),
+            Some(Progress::InProgress(why)) => why.clone(),
             Some(Progress::Terminating) => "is being deleted".to_owned(),
             None => "does not exist yet".to_owned(),
         };
@@ -69,6 +68,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::verify::rollout::progress;
 
     fn mk_id() -> ObjectId {
         ObjectId {
@@ -95,8 +95,9 @@ mod tests {
         let id = mk_id();
         let live = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 1}, "spec": {"replicas": 1},
             "status": {"observedGeneration": 1}});
+        let progress = progress(&live);
         let (now, limit) = (Duration::ZERO, Duration::from_secs(60));
-        let one = || [(&id, Some(&live))];
+        let one = || [(&id, Some(&progress))];
         let failed =
             Health::Failed("Deployment.apps shop/web: ImagePullBackOff: pod web-1: not found".into());
         assert_eq!(judge(one(), &mk_trouble(true), now, limit), failed);

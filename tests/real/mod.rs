@@ -11,5 +11,6 @@ mod preview;
 mod processes;
 mod races;
 mod repositories;
+mod requests;
 mod stage;
 mod story;

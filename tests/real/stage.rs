@@ -59,6 +59,15 @@ impl Stage {
         })
     }
 
+    /// As [`Stage::new`], with a log of that filter.
+    pub fn with_log(filter: &str) -> Self {
+        let stage = Self::new();
+        Self {
+            gitsync: stage.gitsync.env("RUST_LOG", filter),
+            ..stage
+        }
+    }
+
     fn with(prepare: impl FnOnce(&Remote)) -> Self {
         let pair = ClusterPair::lease();
         let remote = Remote::example();

@@ -6,7 +6,7 @@ mod steps;
 mod tell;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -24,11 +24,15 @@ use crate::record::Phase;
 use crate::verify::health::Health;
 use crate::world::cluster::Cluster;
 use crate::world::cluster::connect::connect;
+use crate::world::cluster::known::Known;
 use crate::world::cluster::observe::Observation;
 use crate::world::cluster::records::Stored;
 use crate::world::cluster::watch::Watches;
 use error::PassError;
 use situation::DueAnswer;
+
+/// How often an environment is looked at as if there were no watches.
+const BACKSTOP: Duration = Duration::from_secs(600);
 
 /// One environment.
 pub struct Reconciler {
@@ -40,6 +44,8 @@ pub struct Reconciler {
     reached_by: Option<(ClusterSpec, Option<Impersonate>)>,
     stored: Option<Stored>,
     watches: Watches,
+    /// When the environment was last looked at without the help of the watches.
+    looked: Option<Instant>,
     changed: Arc<Notify>,
     heals: u32,
     due: Option<DueAnswer>,
@@ -95,6 +101,7 @@ impl Reconciler {
             reached_by: None,
             stored: None,
             watches: Watches::default(),
+            looked: None,
             changed: Arc::new(Notify::new()),
             heals: 0,
             due: None,
@@ -134,8 +141,14 @@ impl Reconciler {
             None => cluster.read_record(&self.name).await?,
         };
         let (desired, problems) = self.desired(head, environment, &stored.record).await?;
+        let known = self.known();
         let observation = match cluster
-            .observe(&self.name, &desired.objects, &stored.record.inventory)
+            .observe(
+                &self.name,
+                &desired.objects,
+                &stored.record.inventory,
+                known.as_ref(),
+            )
             .await
         {
             Ok(observation) => observation,
@@ -144,7 +157,8 @@ impl Reconciler {
                 return Err(error.into());
             }
         };
-        self.watches.follow(&cluster, &observation.objects, &self.changed);
+        self.watches
+            .follow(&cluster, &self.name, &observation.objects, &self.changed);
         let health = self
             .health(&cluster, environment, &observation, &stored.record)
             .await?;
@@ -180,6 +194,15 @@ impl Reconciler {
         let cluster = Arc::new(connect(&environment.spec, self.shared.kubeconfig.as_deref()).await?);
         self.cluster = Some(Arc::clone(&cluster));
         Ok(cluster)
+    }
+
+    /// What the watches know; nothing once in a while, so that what a watch may have missed is found all the same.
+    fn known(&mut self) -> Option<Known> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < BACKSTOP) {
+            return Some(self.watches.known().clone());
+        }
+        self.looked = Some(Instant::now());
+        None
     }
 
     /// Forgets the connection, so that the next pass reads the kubeconfig and its credentials again.

@@ -115,7 +115,7 @@ impl Reconciler {
         let objects = observation
             .objects
             .iter()
-            .map(|observed| (&observed.id, observed.live.as_ref()));
+            .map(|observed| (&observed.id, observed.progress.as_ref()));
         Ok(health::judge(
             objects,
             &troubles,

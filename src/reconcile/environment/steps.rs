@@ -110,7 +110,10 @@ impl Reconciler {
             )
             .await?;
         let waves = waves(&view.observation.diff);
-        cluster.apply(&desired.objects, &view.observation, &waves).await?;
+        let known = self.watches.known();
+        cluster
+            .apply(&desired.objects, &view.observation, &waves, known)
+            .await?;
         let synced = Synced {
             revision: desired.revision.clone(),
             shared: desired.shared.clone(),

@@ -91,6 +91,12 @@ impl ClusterError {
         }
     }
 
+    /// Whether the account may not do this.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Api(status) if status.code == 403)
+    }
+
     /// What to do next, where that can be said.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

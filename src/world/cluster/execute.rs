@@ -5,9 +5,12 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use kube::api::{DeleteParams, Patch, Preconditions, PropagationPolicy};
 use manifest::Manifest;
+use serde_json::Value;
 
 use super::error::object_problems;
+use super::known::Known;
 use super::observe::{Leftover, Observation, Observed, apply_params};
+use super::read::to_value;
 use super::{CONCURRENCY, Cluster, ClusterError};
 use crate::apply::Wave;
 use crate::problem::{Problem, Problems};
@@ -17,7 +20,7 @@ const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 impl Cluster {
-    /// Applies the waves of a plan, one after the other, the objects of a wave side by side.
+    /// Applies the waves of a plan, one after the other, the objects of a wave side by side; `known` learns what came of it.
     ///
     /// # Errors
     ///
@@ -28,6 +31,7 @@ impl Cluster {
         desired: &[Manifest],
         observation: &Observation,
         waves: &[Wave],
+        known: &Known,
     ) -> Result<(), ClusterError> {
         for wave in waves {
             let applies: Vec<_> = wave
@@ -38,7 +42,7 @@ impl Cluster {
             let mut problems = Problems::default();
             for (index, outcome) in wave.iter().copied().zip(outcomes) {
                 match outcome {
-                    Ok(()) => {}
+                    Ok(live) => known.applied(&observation.objects[index].id, live),
                     Err(ClusterError::Api(status)) => {
                         problems.0.extend(object_problems(
                             &desired[index],
@@ -54,20 +58,19 @@ impl Cluster {
         Ok(())
     }
 
-    async fn apply_one(&self, observed: &Observed) -> Result<(), ClusterError> {
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1.. {
-            let outcome = self.try_apply(observed).await;
-            match outcome {
+    async fn apply_one(&self, observed: &Observed) -> Result<Value, ClusterError> {
+        let (mut attempt, mut pause) = (1, FIRST_PAUSE);
+        loop {
+            match self.try_apply(observed).await {
                 Err(error) if attempt < TRIES && worth_another_try(&error) => tokio::time::sleep(pause).await,
                 done => return done,
             }
-            pause *= 2;
+            (attempt, pause) = (attempt + 1, pause * 2);
         }
-        Ok(())
     }
 
-    async fn try_apply(&self, observed: &Observed) -> Result<(), ClusterError> {
+    /// Applies one object, and gives it as the server stored it.
+    async fn try_apply(&self, observed: &Observed) -> Result<Value, ClusterError> {
         let resource = match &observed.resource {
             Some(resource) => resource.clone(),
             // Its CRD was applied in an earlier wave, and the server needs a moment to serve it.
@@ -77,9 +80,11 @@ impl Cluster {
                 .ok_or_else(|| not_served_yet(observed))?,
         };
         let api = self.api(&resource, &observed.id.namespace);
-        self.request(api.patch(&observed.id.name, &apply_params(), &Patch::Apply(&observed.body)))
-            .await
-            .map(drop)
+        let (params, patch) = (apply_params(), Patch::Apply(&observed.body));
+        let applied = self
+            .request(api.patch(&observed.id.name, &params, &patch))
+            .await?;
+        Ok(to_value(&applied, &resource))
     }
 
     /// Deletes one object that git no longer has, if it is still the one that was judged.

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use futures::stream::{self, StreamExt as _};
-use kube::api::{DynamicObject, Patch, PatchParams, ValidationDirective};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use kube::api::{Patch, PatchParams, ValidationDirective};
 use manifest::{Gvk, Manifest, ObjectId};
 use serde_json::{Value, json};
 
 use super::error::object_problems;
+use super::known::{Answer, BodyHash, Known, body_hash};
+use super::read::to_value;
 use super::{CONCURRENCY, Cluster, ClusterError, FIELD_MANAGER, Resource};
 use crate::diff::{self, Change, Diff, ObjectDiff};
+use crate::live::applied::is_applied;
 use crate::live::{ENVIRONMENT_LABEL, Inventory};
 use crate::model::EnvName;
 use crate::problem::{Problem, Problems};
+use crate::verify::rollout::{Progress, progress};
 
 /// A desired object, and what the cluster says of it.
 #[derive(Debug, Clone)]
@@ -25,8 +29,10 @@ pub struct Observed {
     pub resource: Option<Resource>,
     /// The object as it is applied: as rendered, with its namespace and the environment's label.
     pub body: Value,
-    /// The live object, if it exists.
+    /// The live object, if it exists and was read.
     pub live: Option<Value>,
+    /// How far the live object is; `None` when it does not exist.
+    pub progress: Option<Progress>,
 }
 
 /// An environment as its cluster shows it.
@@ -54,7 +60,8 @@ pub struct Leftover {
 impl Cluster {
     /// Compares the desired objects of an environment with what is live. Nothing is changed.
     ///
-    /// Every object is read and dry-run, side by side, before anything is said, so that all problems come at once.
+    /// What is not `known` from watches is read, and what does not show by itself that it is as git asks is dry-run,
+    /// side by side. Nothing is said before everything was looked at, so that all problems come at once.
     ///
     /// # Errors
     ///
@@ -64,9 +71,14 @@ impl Cluster {
         environment: &EnvName,
         desired: &[Manifest],
         inventory: &Inventory,
+        known: Option<&Known>,
     ) -> Result<Observation, ClusterError> {
         let mut located = self.locate(environment, desired).await?;
-        let changes = self.read_and_dry_run(desired, &mut located).await?;
+        let hashes = self.find(environment, &mut located, known).await?;
+        let changes = self.compare(desired, &located).await?;
+        if let Some(known) = known {
+            remember(known, &located, &changes, &hashes);
+        }
         let mut diff = Diff::default();
         for ((observed, manifest), change) in located.iter().zip(desired).zip(changes) {
             diff.objects.push(ObjectDiff {
@@ -117,6 +129,7 @@ impl Cluster {
                 resource,
                 body,
                 live: None,
+                progress: None,
             });
         }
         problems.into_result().map_err(ClusterError::Objects)?;
@@ -156,28 +169,47 @@ impl Cluster {
         (id, body)
     }
 
-    async fn read_and_dry_run(
+    /// Fills in what is live: from the watches what they know, and the rest by reading it.
+    async fn find(
         &self,
-        desired: &[Manifest],
+        environment: &EnvName,
         located: &mut [Observed],
-    ) -> Result<Vec<Change>, ClusterError> {
-        let new_namespaces: BTreeSet<String> = desired
-            .iter()
-            .filter(|m| m.gvk() == Gvk::new("v1", "Namespace"))
-            .map(|m| m.name().to_owned())
-            .collect();
+        known: Option<&Known>,
+    ) -> Result<Vec<BodyHash>, ClusterError> {
+        let hashes: Vec<BodyHash> = located.iter().map(|observed| body_hash(&observed.body)).collect();
+        let mut unknown = Vec::new();
+        for (index, observed) in located.iter_mut().enumerate() {
+            match known.map_or(Answer::Unknown, |known| {
+                known.answer(&observed.id, &hashes[index])
+            }) {
+                Answer::Applied(progress) => observed.progress = Some(progress),
+                Answer::Live(live) => observed.live = Some(*live),
+                Answer::Unknown => unknown.push(index),
+            }
+        }
+        for (index, live) in self.read(environment, located, unknown.into_iter()).await? {
+            located[index].live = Some(live);
+        }
+        for observed in located.iter_mut() {
+            if let Some(live) = &observed.live {
+                observed.progress = Some(progress(live));
+            }
+        }
+        Ok(hashes)
+    }
+
+    /// What would happen to each object: known where the live object shows it, else by a dry-run.
+    async fn compare(&self, desired: &[Manifest], located: &[Observed]) -> Result<Vec<Change>, ClusterError> {
+        let missing = missing_namespaces(desired, located);
         let looks: Vec<_> = located
             .iter()
-            .map(|observed| self.look_at(observed, &new_namespaces))
+            .map(|observed| self.look_at(observed, &missing))
             .collect();
         let outcomes: Vec<_> = stream::iter(looks).buffered(CONCURRENCY).collect().await;
         let (mut changes, mut problems) = (Vec::with_capacity(located.len()), Problems::default());
-        for ((outcome, observed), manifest) in outcomes.into_iter().zip(located.iter_mut()).zip(desired) {
+        for ((outcome, observed), manifest) in outcomes.into_iter().zip(located).zip(desired) {
             match outcome {
-                Ok((live, change)) => {
-                    observed.live = live;
-                    changes.push(change);
-                }
+                Ok(change) => changes.push(change),
                 Err(ClusterError::Api(status)) => {
                     problems
                         .0
@@ -190,27 +222,25 @@ impl Cluster {
         Ok(changes)
     }
 
-    /// The live object, and what applying the desired one would make of it.
+    /// What applying the desired object would make of the live one.
     async fn look_at(
         &self,
         observed: &Observed,
-        new_namespaces: &BTreeSet<String>,
-    ) -> Result<(Option<Value>, Change), ClusterError> {
+        missing_namespaces: &BTreeSet<&str>,
+    ) -> Result<Change, ClusterError> {
         let Some(resource) = &observed.resource else {
-            return Ok((None, diff::compare(None, &observed.body)));
+            return Ok(diff::compare(None, &observed.body));
         };
-        let api = self.api(resource, &observed.id.namespace);
-        let live = self
-            .request(api.get_opt(&observed.id.name))
-            .await?
-            .map(|object| to_value(&object));
-        if live.is_none()
-            && new_namespaces.contains(&observed.id.namespace)
-            && !self.namespace_exists(&observed.id.namespace).await?
-        {
+        match &observed.live {
+            None if observed.progress.is_some() => return Ok(Change::Same),
             // The server could only say that the namespace is missing, and the same change brings it.
-            return Ok((None, diff::compare(None, &observed.body)));
+            None if missing_namespaces.contains(observed.id.namespace.as_str()) => {
+                return Ok(diff::compare(None, &observed.body));
+            }
+            Some(live) if is_applied(&observed.body, live, FIELD_MANAGER) => return Ok(Change::Same),
+            _ => {}
         }
+        let api = self.api(resource, &observed.id.namespace);
         let params = PatchParams {
             dry_run: true,
             ..apply_params()
@@ -218,13 +248,7 @@ impl Cluster {
         let after = self
             .request(api.patch(&observed.id.name, &params, &Patch::Apply(&observed.body)))
             .await?;
-        let change = diff::compare(live.as_ref(), &to_value(&after));
-        Ok((live, change))
-    }
-
-    async fn namespace_exists(&self, name: &str) -> Result<bool, ClusterError> {
-        let api: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(self.client.clone());
-        Ok(self.request(api.get_metadata_opt(name)).await?.is_some())
+        Ok(diff::compare(observed.live.as_ref(), &to_value(&after, resource)))
     }
 
     async fn leftovers(
@@ -233,28 +257,46 @@ impl Cluster {
         inventory: &Inventory,
     ) -> Result<Vec<Leftover>, ClusterError> {
         let wanted: BTreeSet<&ObjectId> = located.iter().map(|observed| &observed.id).collect();
-        let mut found = Vec::new();
-        for (id, version) in inventory.iter().filter(|(id, _)| !wanted.contains(id)) {
-            let gvk = Gvk {
-                group: id.group.clone(),
-                version: version.to_owned(),
-                kind: id.kind.clone(),
-            };
-            // A kind that is no longer served has no objects left.
-            let Some(resource) = self.resource(&gvk).await? else {
-                continue;
-            };
-            let api = self.api(&resource, &id.namespace);
-            if let Some(object) = self.request(api.get_opt(&id.name)).await? {
-                found.push(Leftover {
-                    id: id.clone(),
-                    resource,
-                    live: to_value(&object),
-                });
-            }
-        }
-        Ok(found)
+        let gone = inventory.iter().filter(|(id, _)| !wanted.contains(id));
+        let reads: Vec<_> = gone.map(|(id, version)| self.leftover(id, version)).collect();
+        let found: Vec<Option<Leftover>> = stream::iter(reads).buffered(CONCURRENCY).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
+
+    async fn leftover(&self, id: &ObjectId, version: &str) -> Result<Option<Leftover>, ClusterError> {
+        let gvk = Gvk {
+            group: id.group.clone(),
+            version: version.to_owned(),
+            kind: id.kind.clone(),
+        };
+        // A kind that is no longer served has no objects left.
+        let Some(resource) = self.resource(&gvk).await? else {
+            return Ok(None);
+        };
+        let live = self.read_one(&resource, &id.namespace, &id.name).await?;
+        Ok(live.map(|live| Leftover {
+            id: id.clone(),
+            resource,
+            live,
+        }))
+    }
+}
+
+/// Tells the watches' memory what was found out of the objects that were looked at.
+fn remember(known: &Known, located: &[Observed], changes: &[Change], hashes: &[BodyHash]) {
+    for ((observed, change), hash) in located.iter().zip(changes).zip(hashes) {
+        if let Some(live) = &observed.live {
+            known.judged(&observed.id, live, *hash, *change == Change::Same);
+        }
+    }
+}
+
+/// The namespaces that this change brings and that do not exist yet.
+fn missing_namespaces<'a>(desired: &'a [Manifest], located: &[Observed]) -> BTreeSet<&'a str> {
+    let brought = desired.iter().zip(located).filter(|(manifest, observed)| {
+        manifest.gvk() == Gvk::new("v1", "Namespace") && observed.progress.is_none()
+    });
+    brought.map(|(manifest, _)| manifest.name()).collect()
 }
 
 /// How gitsync applies: as the owner, forcing, with strict validation of fields.
@@ -267,11 +309,6 @@ pub(super) fn apply_params() -> PatchParams {
         field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::default()
     }
-}
-
-/// A dynamic object as JSON.
-pub(super) fn to_value(object: &DynamicObject) -> Value {
-    serde_json::to_value(object).unwrap_or_default()
 }
 
 /// The group and kind that a CRD in git would bring.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::observe::Observed;
 use super::{Cluster, ClusterError};
 use crate::verify::pods::{Trouble, trouble};
-use crate::verify::rollout::{Progress, progress};
+use crate::verify::rollout::Progress;
 
 impl Cluster {
     /// The troubles of the workloads that are not current, one per workload.
@@ -22,11 +22,10 @@ impl Cluster {
     pub async fn troubles(&self, objects: &[Observed]) -> Result<BTreeMap<ObjectId, Trouble>, ClusterError> {
         let mut found = BTreeMap::new();
         for observed in objects {
-            let Some(live) = &observed.live else { continue };
-            if progress(live) == Progress::Current {
+            if matches!(observed.progress, None | Some(Progress::Current)) {
                 continue;
             }
-            let Some(selector) = pod_selector(live) else {
+            let Some(selector) = pod_selector(&observed.body) else {
                 continue;
             };
             let params = ListParams::default().labels(&selector);

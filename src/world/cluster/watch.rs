@@ -1,29 +1,35 @@
-//! Watch: a signal whenever something that an environment is about changes in its cluster.
+//! Watch: the live objects of an environment as they change.
 //!
-//! Only metadata is watched, and nothing of it is kept: a change wakes the environment's next pass, which looks for
-//! itself. A lost watch starts again with backoff; the interval is the backstop.
+//! What gitsync applied carries the environment's label, so one watch a kind brings exactly that; it goes into
+//! [`Known`], and a change wakes the environment's next pass. Of pods only metadata is watched, and nothing of it is
+//! kept: they tell that something moves. A lost watch starts again with backoff, and until it has listed everything the
+//! pass looks for itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::api::{DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
+use manifest::ObjectId;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::Cluster;
+use super::known::Known;
 use super::observe::Observed;
+use super::read::to_value;
+use super::{Cluster, Resource};
+use crate::live::ENVIRONMENT_LABEL;
+use crate::model::EnvName;
 
-/// What is watched: a kind, and the namespace it is watched in (empty for a cluster-scoped kind).
+/// What is watched: a kind, and the namespace it is watched in; empty for all of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Scope {
     group: String,
-    version: String,
     kind: String,
-    plural: String,
+    version: String,
     namespace: String,
 }
 
@@ -31,65 +37,155 @@ struct Scope {
 #[derive(Default)]
 pub struct Watches {
     scopes: BTreeSet<Scope>,
+    pods: BTreeSet<String>,
+    known: Known,
     tasks: JoinSet<()>,
+}
+
+/// One watch of what gitsync applied, as its task needs it.
+struct Watch {
+    number: usize,
+    resource: Resource,
+    known: Known,
+    changed: Arc<Notify>,
 }
 
 // === impl Watches ===
 
 impl Watches {
+    /// What the watches know.
+    #[must_use]
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// Watches the kinds and namespaces of `objects`, and their pods; `changed` is notified of every change.
     ///
     /// Nothing happens when they are the ones that are watched already.
-    pub fn follow(&mut self, cluster: &Cluster, objects: &[Observed], changed: &Arc<Notify>) {
-        let scopes = scopes_of(objects);
-        if scopes == self.scopes {
+    pub fn follow(
+        &mut self,
+        cluster: &Cluster,
+        environment: &EnvName,
+        objects: &[Observed],
+        changed: &Arc<Notify>,
+    ) {
+        let (scopes, pods) = (scopes_of(objects), pods_of(objects));
+        let wanted: BTreeSet<Scope> = scopes.keys().cloned().collect();
+        if wanted == self.scopes && pods == self.pods {
             return;
         }
         self.tasks = JoinSet::new();
-        for scope in &scopes {
-            self.tasks.spawn(watch(api(cluster, scope), Arc::clone(changed)));
+        self.known = Known::default();
+        let config = watcher::Config::default().labels(&format!("{ENVIRONMENT_LABEL}={environment}"));
+        for (number, (scope, resource)) in scopes.into_iter().enumerate() {
+            let api = match scope.namespace.as_str() {
+                "" => Api::all_with(cluster.client().clone(), &resource.api),
+                namespace => Api::namespaced_with(cluster.client().clone(), namespace, &resource.api),
+            };
+            let (known, changed) = (self.known.clone(), Arc::clone(changed));
+            let watch = Watch {
+                number,
+                resource,
+                known,
+                changed,
+            };
+            self.tasks.spawn(watch.run(api, config.clone()));
         }
-        self.scopes = scopes;
+        for namespace in &pods {
+            let api = Api::namespaced_with(cluster.client().clone(), namespace, &pod_resource());
+            self.tasks.spawn(watch_pods(api, Arc::clone(changed)));
+        }
+        (self.scopes, self.pods) = (wanted, pods);
     }
 }
 
-fn scopes_of(objects: &[Observed]) -> BTreeSet<Scope> {
-    let mut scopes = BTreeSet::new();
+/// One scope a kind: its namespace when all objects are in one, else the whole cluster.
+fn scopes_of(objects: &[Observed]) -> BTreeMap<Scope, Resource> {
+    let mut kinds: BTreeMap<_, (Resource, BTreeSet<&str>)> = BTreeMap::new();
     for observed in objects {
-        let Some(resource) = &observed.resource else {
-            continue;
-        };
-        scopes.insert(Scope {
-            group: resource.api.group.clone(),
-            version: resource.api.version.clone(),
-            kind: resource.api.kind.clone(),
-            plural: resource.api.plural.clone(),
-            namespace: observed.id.namespace.clone(),
-        });
-        if observed.body.pointer("/spec/template/spec/containers").is_some() {
-            scopes.insert(Scope {
-                group: String::new(),
-                version: "v1".to_owned(),
-                kind: "Pod".to_owned(),
-                plural: "pods".to_owned(),
-                namespace: observed.id.namespace.clone(),
-            });
+        if let Some(resource) = &observed.resource {
+            let kind = kinds
+                .entry(&observed.gvk)
+                .or_insert_with(|| (resource.clone(), BTreeSet::new()));
+            kind.1.insert(&observed.id.namespace);
         }
     }
-    scopes
+    let scope = |(gvk, (resource, namespaces)): (&manifest::Gvk, (Resource, BTreeSet<&str>))| {
+        let only = namespaces.first().filter(|_| namespaces.len() == 1).copied();
+        let scope = Scope {
+            group: gvk.group.clone(),
+            kind: gvk.kind.clone(),
+            version: gvk.version.clone(),
+            namespace: only.unwrap_or_default().to_owned(),
+        };
+        (scope, resource)
+    };
+    kinds.into_iter().map(scope).collect()
 }
 
-fn api(cluster: &Cluster, scope: &Scope) -> Api<PartialObjectMeta<DynamicObject>> {
-    let gvk = kube::core::GroupVersionKind::gvk(&scope.group, &scope.version, &scope.kind);
-    let resource = ApiResource::from_gvk_with_plural(&gvk, &scope.plural);
-    if scope.namespace.is_empty() {
-        Api::all_with(cluster.client().clone(), &resource)
-    } else {
-        Api::namespaced_with(cluster.client().clone(), &scope.namespace, &resource)
+/// The namespaces of everything that has pods.
+fn pods_of(objects: &[Observed]) -> BTreeSet<String> {
+    let with_pods = |observed: &&Observed| observed.body.pointer("/spec/template/spec/containers").is_some();
+    objects
+        .iter()
+        .filter(with_pods)
+        .map(|observed| observed.id.namespace.clone())
+        .collect()
+}
+
+fn pod_resource() -> kube::api::ApiResource {
+    kube::api::ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&())
+}
+
+// === impl Watch ===
+
+impl Watch {
+    async fn run(self, api: Api<DynamicObject>, config: watcher::Config) {
+        let mut events = pin!(watcher(api, config).default_backoff());
+        while let Some(event) = events.next().await {
+            self.take(event);
+        }
+    }
+
+    fn take(&self, event: watcher::Result<watcher::Event<DynamicObject>>) {
+        match event {
+            Ok(watcher::Event::Init) => self.known.begin(self.number),
+            Ok(watcher::Event::InitApply(object)) => self.put(&object),
+            Ok(watcher::Event::InitDone) => {
+                self.known.complete(self.number);
+                self.changed.notify_one();
+            }
+            Ok(watcher::Event::Apply(object)) => {
+                self.put(&object);
+                self.changed.notify_one();
+            }
+            Ok(watcher::Event::Delete(object)) => {
+                self.known.remove(&self.id(&object));
+                self.changed.notify_one();
+            }
+            Err(error) => {
+                tracing::debug!(%error, kind = self.resource.api.kind, "watch interrupted");
+                self.known.lost(self.number);
+            }
+        }
+    }
+
+    fn put(&self, object: &DynamicObject) {
+        self.known
+            .put(self.number, self.id(object), to_value(object, &self.resource));
+    }
+
+    fn id(&self, object: &DynamicObject) -> ObjectId {
+        ObjectId {
+            group: self.resource.api.group.clone(),
+            kind: self.resource.api.kind.clone(),
+            namespace: object.metadata.namespace.clone().unwrap_or_default(),
+            name: object.metadata.name.clone().unwrap_or_default(),
+        }
     }
 }
 
-async fn watch(api: Api<PartialObjectMeta<DynamicObject>>, changed: Arc<Notify>) {
+async fn watch_pods(api: Api<PartialObjectMeta<DynamicObject>>, changed: Arc<Notify>) {
     let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
     while let Some(event) = events.next().await {
         match event {
@@ -98,7 +194,7 @@ async fn watch(api: Api<PartialObjectMeta<DynamicObject>>, changed: Arc<Notify>)
                 changed.notify_one()
             }
             Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-            Err(error) => tracing::debug!(%error, "watch interrupted"),
+            Err(error) => tracing::debug!(%error, "watch of pods interrupted"),
         }
     }
 }

@@ -12,7 +12,7 @@
 //! Only pods are played: what an image would do is told by its tag, see [`crate::harness::tags`].
 
 mod apiserver;
-mod audit;
+pub mod audit;
 mod controllers;
 mod door;
 mod etcd;

@@ -1,5 +1,7 @@
 //! Live state: what a cluster says is, and what gitsync remembers there.
 
+pub mod applied;
+
 use std::collections::BTreeMap;
 
 use manifest::ObjectId;
@@ -56,6 +58,21 @@ pub fn normalise(object: &Value) -> Value {
         for (group, key) in [("annotations", LAST_APPLIED), ("labels", ENVIRONMENT_LABEL)] {
             remove_in(metadata, group, key);
         }
+    }
+    object
+}
+
+/// The environment that an object says it belongs to.
+#[must_use]
+pub fn environment_of(object: &Value) -> Option<&str> {
+    object["metadata"]["labels"][ENVIRONMENT_LABEL].as_str()
+}
+
+/// `object` with the label of `environment`, if there is one.
+#[must_use]
+pub fn with_environment(mut object: Value, environment: Option<&str>) -> Value {
+    if let Some(environment) = environment {
+        object["metadata"]["labels"][ENVIRONMENT_LABEL] = environment.into();
     }
     object
 }
