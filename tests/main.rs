@@ -10,6 +10,7 @@ mod cli;
 mod harness;
 mod k6;
 mod layers;
+mod percentiles;
 mod real;
 mod render;
 mod sandbox;

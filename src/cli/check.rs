@@ -20,7 +20,7 @@ use crate::config::repository::{Config, Environment};
 use crate::config::script::bundle::Bundle;
 use crate::problem::{Problem, Problems, chain};
 use crate::report::load_check::json as load_json;
-use crate::report::load_check::{explain, progress, summary};
+use crate::report::load_check::{explain, plot, progress, summary};
 use crate::verify::judge::LoadOutcome;
 use crate::verify::progress::Progress;
 use crate::verify::samples::Ended;
@@ -74,6 +74,9 @@ pub struct CheckArgs {
     /// Write the figures to this file as k6 does with the same option
     #[arg(long, value_name = "FILE")]
     pub summary_export: Option<PathBuf>,
+    /// Show how the latencies are distributed, and draw it into this file (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
 }
 
 /// k6's exit code for a crossed threshold.
@@ -451,8 +454,17 @@ fn conclude(ui: &mut Ui, args: &CheckArgs, plan: &Plan, checked: &Checked) -> Re
         let export = load_json::summary_export(plan, samples, verdict);
         write(file, &export)?;
     }
+    let mut drawn = String::new();
+    if let Some(file) = &args.plot {
+        let distribution = plot::Plot::new(plan, samples, verdict);
+        write_text(file, &distribution.svg())?;
+        drawn = distribution.text();
+    }
     let text = match args.output {
-        Output::Text => format!("\n{}", summary::summary(plan, samples, verdict, ui.paint())),
+        Output::Text => {
+            let summary = summary::summary(plan, samples, verdict, ui.paint());
+            format!("\n{drawn}{summary}")
+        }
         Output::Json => format!(
             "{:#}\n",
             load_json::json(plan, url, samples, verdict, *repetitions, code)
@@ -463,7 +475,11 @@ fn conclude(ui: &mut Ui, args: &CheckArgs, plan: &Plan, checked: &Checked) -> Re
 }
 
 pub(super) fn write(file: &Path, value: &Value) -> Result<(), Failure> {
-    std::fs::write(file, format!("{value:#}\n"))
+    write_text(file, &format!("{value:#}\n"))
+}
+
+fn write_text(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text)
         .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", file.display())))
 }
 

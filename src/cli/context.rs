@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use crate::config::load_check::limits::Limits;
 use crate::config::repository::{self, Config, Environment};
 use crate::desired::Desired;
 use crate::desired::tree::render;
@@ -185,6 +186,7 @@ impl Context {
             feed,
             kubeconfig: self.args.kubeconfig.clone(),
             identity: self.identity().into(),
+            limits: Limits::default(),
             cancel: self.cancel.clone(),
         };
         (shared, poller)

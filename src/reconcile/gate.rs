@@ -211,6 +211,10 @@ async fn measure(
         let messages: Vec<String> = invalid.into_iter().map(|invalid| invalid.message).collect();
         messages.join("; ")
     })?;
+    let exceeded = shared.limits.exceeded_by(&plan);
+    if !exceeded.is_empty() {
+        return Err(format!("no load was sent: {}", exceeded.join("; ")));
+    }
     let origin = match (&spec.target.service, &spec.target.url) {
         (Some(service), _) => {
             let namespace = namespace_of(cluster, spec, subject);

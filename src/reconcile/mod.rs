@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::config::load_check::limits::Limits;
 use crate::world::git::Identity;
 use crate::world::remote::Remote;
 use feed::Feed;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub kubeconfig: Option<PathBuf>,
     /// Who promotions are committed by.
     pub identity: Arc<Identity>,
+    /// The most load that a gate sends.
+    pub limits: Limits,
     /// Ends everything, between two steps.
     pub cancel: CancellationToken,
 }

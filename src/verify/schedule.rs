@@ -37,6 +37,23 @@ pub fn working_times(start: u32, stages: &[Stage], vu: u32) -> Vec<(Duration, Du
     times
 }
 
+/// The index of the weight that iteration `iteration` of the virtual user of index `vu` chooses.
+///
+/// No dice: multiples of the golden ratio spread evenly over the weights (a Weyl sequence), so even a short run has
+/// each choice as often as its weight says. Users begin at different places, so that they do not choose in step.
+#[must_use]
+pub fn weighted(weights: &[u32], vu: u32, iteration: u64) -> usize {
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    let total: f64 = weights.iter().copied().map(f64::from).sum();
+    let place = iteration as f64 * GOLDEN + f64::from(vu) * std::f64::consts::SQRT_2;
+    let mut left = place.fract() * total;
+    let choice = weights.iter().position(|weight| {
+        left -= f64::from(*weight);
+        left < 0.0
+    });
+    choice.unwrap_or(weights.len().saturating_sub(1))
+}
+
 /// The times at which iterations are due, ascending.
 ///
 /// Iteration `i` is due when the area below the rate reaches `i`; the first is due as soon as the rate is above
@@ -125,6 +142,20 @@ mod tests {
             target: *target,
         };
         stages.iter().map(stage).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn weights_are_kept_within_a_few_choices(weights in prop::collection::vec(1_u32..20, 1..6), vu in 0_u32..50) {
+            const CHOICES: u64 = 1000;
+            let mut counts = vec![0_u64; weights.len()];
+            (0..CHOICES).for_each(|iteration| counts[weighted(&weights, vu, iteration)] += 1);
+            let total: u32 = weights.iter().sum();
+            for (weight, count) in weights.iter().zip(&counts) {
+                let want = CHOICES as f64 * f64::from(*weight) / f64::from(total);
+                prop_assert!((*count as f64 - want).abs() < 10.0, "{weights:?}: {counts:?}");
+            }
+        }
     }
 
     #[test]

@@ -117,6 +117,12 @@ impl Trend {
         self.ranked().percentile(rank)
     }
 
+    /// The values in ascending order, each with how often it was seen; beyond [`Trend::EXACT`] the middles of buckets.
+    #[must_use]
+    pub fn steps(&self) -> Vec<(f64, u64)> {
+        self.ranked().steps
+    }
+
     /// What a summary says of it, if there is a value.
     #[must_use]
     pub fn summary(&self) -> Option<TrendSummary> {

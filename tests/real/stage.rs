@@ -94,6 +94,12 @@ impl Stage {
         self.gitsync.daemon(&["run", "--repo", &self.remote.url()])
     }
 
+    /// Starts `gitsync run` with further arguments.
+    pub fn daemon_with_args(&self, args: &[&str]) -> Daemon {
+        let url = self.remote.url();
+        self.gitsync.daemon(&[&["run", "--repo", &url], args].concat())
+    }
+
     /// Starts `gitsync run` with another kubeconfig.
     pub fn daemon_with(&self, kubeconfig: &Path) -> Daemon {
         let kubeconfig = kubeconfig.to_str().expect("because the tests' paths are text");

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{PortRef, Scheme, ServiceRef, StatusSpec, ThresholdSpec};
+use super::{BodySpec, PortRef, Scheme, ServiceRef, StatusSpec, ThresholdSpec};
 use crate::config::duration::Duration;
 
 /// The long form of a [`ServiceRef`].
@@ -36,6 +36,26 @@ struct LongThreshold {
     abort_on_fail: bool,
     /// How long after the start the bound is first looked at for that, for example `5s`.
     delay_abort_eval: Option<Duration>,
+}
+
+/// A body that is sent as JSON.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct JsonBody {
+    /// The value.
+    json: serde_json::Value,
+}
+
+impl From<JsonBody> for BodySpec {
+    fn from(JsonBody { json }: JsonBody) -> Self {
+        Self::Json { json }
+    }
+}
+
+impl From<String> for BodySpec {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
 }
 
 impl From<LongServiceRef> for ServiceRef {
@@ -134,6 +154,7 @@ macro_rules! text_or_details {
     };
 }
 
+text_or_details!(BodySpec, JsonBody, "a text, or a mapping with json");
 text_or_details!(
     ServiceRef,
     LongServiceRef,

@@ -15,6 +15,7 @@ use super::script::options::Layer;
 pub mod compile;
 pub mod expression;
 mod forms;
+pub mod limits;
 pub mod metric;
 pub mod plan;
 pub mod threshold;
@@ -256,12 +257,19 @@ pub struct RequestSpec {
     /// The path with its query, from the target's root. Default: the target's path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Parameters that are added to the path, encoded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
     /// Headers by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// The body.
+    /// The body: a text, or `{json: …}`, which is sent as JSON with that content type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
+    pub body: Option<BodySpec>,
+    /// How often the request is chosen, beside the other weights. With weights, an iteration is one request instead
+    /// of all in their order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// How long the answer may take, its body and redirects included. Default `60s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
@@ -277,6 +285,19 @@ pub struct RequestSpec {
     /// A pause after the answer. Default `0s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sleep: Option<Duration>,
+}
+
+/// A request's body.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum BodySpec {
+    /// Exactly this text.
+    Text(String),
+    /// A value that is sent as JSON.
+    Json {
+        /// The value.
+        json: serde_json::Value,
+    },
 }
 
 /// A status code, or a range of them.

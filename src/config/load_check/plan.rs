@@ -121,7 +121,7 @@ pub struct Request {
     pub name: String,
     /// The method.
     pub method: String,
-    /// The path with its query.
+    /// The path with its query, encoded.
     pub path: String,
     /// Headers by name.
     pub headers: Vec<(String, String)>,
@@ -137,6 +137,8 @@ pub struct Request {
     pub checks: Vec<(usize, Expression)>,
     /// The pause after the answer.
     pub sleep: Duration,
+    /// Its part of the sum of weights; `None` where an iteration is every request in its order.
+    pub weight: Option<u32>,
 }
 
 /// A bound on a metric.

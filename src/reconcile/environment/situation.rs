@@ -72,7 +72,7 @@ impl Reconciler {
     }
 
     /// Renders an environment; a tree that did not change is not rendered again.
-    async fn render(
+    pub(super) async fn render(
         &mut self,
         head: &Head,
         environment: &Environment,

@@ -10,8 +10,9 @@ use super::situation::{DueAnswer, WAIT_INTERVAL, inventory_of};
 use super::{Outcome, Reconciler, View};
 use crate::apply::prune::Verdict as PruneVerdict;
 use crate::apply::waves;
+use crate::config::repository::Config;
 use crate::diff::{Change, fields};
-use crate::model::EnvName;
+use crate::model::{EnvName, Revision};
 use crate::problem::chain;
 use crate::promote::decide::{Due, Step};
 use crate::promote::proof::Proof;
@@ -182,13 +183,22 @@ impl Reconciler {
         };
         self.tell(view, &verifying, cluster, stored).await?;
         tracing::info!(env = %self.name, promotion = name, "verification begins");
+        let environment = self.name.clone();
         let subject = gate::Subject {
-            environment: &self.name,
+            environment: &environment,
             desired: &view.desired,
             inventory: &stored.record.inventory,
             synced: stored.record.synced.as_ref(),
         };
-        let verification = gate::verify(&self.shared, cluster, &view.head.config, promotion, subject).await?;
+        let (shared, config) = (self.shared.clone(), &view.head.config);
+        let verification = tokio::select! {
+            verification = gate::verify(&shared, cluster, config, promotion, subject) => verification?,
+            newer = self.superseded(view, name) => {
+                let newer = newer.short().to_owned();
+                tracing::info!(env = %self.name, promotion = name, revision = newer, "verification given up");
+                return Ok(format!("gave up the gates of {name}: commit {newer} asks for something else"));
+            }
+        };
         let reason = verification.reason.clone();
         match verification.verdict {
             Verdict::Passed => {
@@ -206,6 +216,34 @@ impl Reconciler {
         cluster.write_record(&self.name, stored, record).await?;
         self.due = None;
         Ok(reason)
+    }
+
+    /// Waits for a commit after which the verdict of the gates would be of no use: it changes what the environment
+    /// has, or the gates. One that does neither, or that cannot be rendered, is no reason to give up.
+    async fn superseded(&mut self, view: &View<'_>, name: &str) -> Revision {
+        let gates = |config: &Config| {
+            let promotion = config.promotions.get(name);
+            promotion.map(|promotion| gates_hash(promotion, config))
+        };
+        let judged = gates(&view.head.config);
+        let mut feed = self.shared.feed.clone();
+        loop {
+            let Some(head) = feed.changed().await else {
+                continue;
+            };
+            let revision = head.snapshot.revision().clone();
+            let Some(environment) = head.config.environments.get(&self.name) else {
+                return revision;
+            };
+            if gates(&head.config) != judged {
+                return revision;
+            }
+            if let Ok(Ok(desired)) = self.render(&head, environment).await
+                && desired.hash != view.desired.hash
+            {
+                return revision;
+            }
+        }
     }
 
     /// Promotes what was proved. A failure blocks nothing but this promotion, and that only for an interval: a newer

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Figures, Line, lines};
+use super::{Figures, Line, histogram, lines, plot};
 use crate::config::load_check::metric::Kind;
 use crate::config::load_check::plan::Plan;
 use crate::verify::exchange::millis;
@@ -43,6 +43,11 @@ pub fn json(
         "thresholds": verdict.thresholds,
         "checks": verdict.checks,
         "metrics": metrics,
+        "histograms": {
+            "encoding": "HdrHistogram V2 compressed, base64",
+            "unit": "us",
+            "http_req_duration": histogram::encode(&samples.trend(plan, &plot::durations())),
+        },
         "generator": {"lagP99Ms": samples.lag.percentile(99.0)},
     })
 }
@@ -224,5 +229,7 @@ mod tests {
         );
         assert_eq!(json["metrics"]["http_req_duration"]["type"], json!("trend"));
         assert_eq!(json["checks"][0]["passes"], json!(40));
+        let histogram = json["histograms"]["http_req_duration"].as_str().unwrap();
+        assert!(histogram.starts_with("HISTFAAA"), "{histogram}");
     }
 }

@@ -9,7 +9,9 @@ use crate::verify::trend::TrendSummary;
 
 pub mod explain;
 pub mod format;
+pub mod histogram;
 pub mod json;
+pub mod plot;
 pub mod progress;
 pub mod summary;
 

@@ -498,6 +498,25 @@ async fn a_sequence_of_requests_is_one_iteration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn weights_choose_one_request_of_an_iteration() {
+    let server = Server::start(|_| Reply::Answer(200, "")).await;
+    let text = "iterations: 40\nhttp: [{name: often, weight: 3, query: {q: 'a b'}}, {name: rarely, weight: 1}]\n\
+                thresholds: {'http_reqs{name:often}': [count>=29, count<=31], \
+                'http_reqs{name:rarely}': [count>=9, count<=11]}";
+    let (plan, samples) = run_at(&server, text).await;
+    let verdict = judge(&plan, &samples, 1);
+    let counts: Vec<LoadOutcome> = verdict.thresholds[..4]
+        .iter()
+        .map(|judged| judged.outcome)
+        .collect();
+    assert_eq!(counts, [LoadOutcome::Pass; 4], "{:?}", verdict.thresholds);
+    assert_eq!(
+        (samples.request_count(), samples.iterations[0].complete),
+        (40, 40)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_of_the_warm_up_are_not_counted() {
     let server = Server::start(|_| Reply::Answer(200, "hello")).await;
     let text = "vus: 1\nduration: 2s\nhttp: [{sleep: 20ms}]\nstrict: {warmup: 1s}";

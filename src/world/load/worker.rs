@@ -23,7 +23,7 @@ use crate::config::load_check::plan::{Executor, Plan, Scenario};
 use crate::verify::exchange::{ErrorKind, SeriesKey, millis};
 use crate::verify::expression::{Response, holds};
 use crate::verify::samples::Samples;
-use crate::verify::schedule::{Arrivals, working_times};
+use crate::verify::schedule::{Arrivals, weighted, working_times};
 
 /// What all workers share.
 pub struct Shared {
@@ -151,6 +151,18 @@ pub fn expect_sound(joined: Result<(), tokio::task::JoinError>) {
     }
 }
 
+/// The requests of a virtual user's next iteration: all of the scenario's, or the one that its weights choose.
+fn chosen<'a>(plan: &Plan, all: &'a [usize], vu: u32, iteration: u64) -> &'a [usize] {
+    let weights: Option<Vec<u32>> = all.iter().map(|index| plan.requests[*index].weight).collect();
+    match weights {
+        Some(weights) => {
+            let one = weighted(&weights, vu, iteration);
+            &all[one..=one]
+        }
+        None => all,
+    }
+}
+
 /// A time in which a virtual user works: when it begins, when the last iteration may start, and how long that one may
 /// take to finish. Counted from the start of the check.
 pub type Shift = (Duration, Duration, Duration);
@@ -187,6 +199,10 @@ struct Working {
     worker: Rc<Worker>,
     user: User,
     scenario: usize,
+    /// Its number among the scenario's virtual users.
+    vu: u32,
+    /// How many iterations it began.
+    iteration: u64,
     /// The request under way: its index in the plan, and when it was begun.
     under_way: Option<(usize, Instant)>,
     /// Whether an iteration may go on for a while after the end.
@@ -252,6 +268,8 @@ impl Worker {
             worker: Rc::clone(self),
             user: User::new(Arc::clone(&self.shared.target), address),
             scenario,
+            vu,
+            iteration: 0,
             under_way: None,
             graced: !self.shared.plan.scenarios[scenario].graceful_stop.is_zero(),
         }
@@ -379,7 +397,10 @@ impl Working {
         let worker = Rc::clone(&self.worker);
         let plan = &worker.shared.plan;
         let mut due = due;
-        for index in &plan.scenarios[self.scenario].requests {
+        let all = &plan.scenarios[self.scenario].requests;
+        let chosen = chosen(plan, all, self.vu, self.iteration);
+        self.iteration += 1;
+        for index in chosen {
             let request = &plan.requests[*index];
             let begin = due.take().unwrap_or_else(Instant::now);
             let lag = begin.elapsed();

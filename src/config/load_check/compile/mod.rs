@@ -11,7 +11,7 @@ use super::plan::{Plan, Request, Rule, Scenario, Stage, Strict};
 use super::threshold::{Selection, Threshold, ThresholdError};
 use super::{Invalid, LoadCheckSpec, StageSpec};
 use crate::config::duration::Duration;
-use request::CheckNames;
+use request::{CheckNames, check_weights};
 use target::target;
 
 /// More virtual users than this need more sockets than a process usually may open.
@@ -32,6 +32,7 @@ impl LoadCheckSpec {
         let mut checks = CheckNames::default();
         let requests = self.requests(&path, &mut checks, &mut problems);
         let scenarios = self.workloads(&requests, &mut problems);
+        check_weights(&scenarios, &requests, &mut problems);
         let rules = if self.script.is_some() {
             Vec::new()
         } else {

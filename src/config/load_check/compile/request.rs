@@ -7,8 +7,8 @@ use super::target::path_problem;
 use super::{Problems, escape};
 use crate::config::duration::Duration;
 use crate::config::load_check::expression::Expression;
-use crate::config::load_check::plan::Request;
-use crate::config::load_check::{Invalid, LoadCheckSpec, RequestSpec, StatusSpec};
+use crate::config::load_check::plan::{Request, Scenario};
+use crate::config::load_check::{BodySpec, Invalid, LoadCheckSpec, RequestSpec, StatusSpec};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 const DEFAULT_MAX_REDIRECTS: u32 = 10;
@@ -73,6 +73,10 @@ fn request(spec: &RequestSpec, at: &str, path: &str, problems: &mut Problems) ->
             problems.add(&pointer, problem, "a header is a name and one line of text");
         }
     }
+    if spec.weight == Some(0) {
+        let message = "a weight of 0 is never chosen".to_owned();
+        problems.add(&format!("{at}/weight"), message, "leave the request out");
+    }
     let timeout = spec.timeout.unwrap_or(DEFAULT_TIMEOUT);
     if timeout.get() < Span::from_millis(1) {
         problems.add(
@@ -88,18 +92,83 @@ fn request(spec: &RequestSpec, at: &str, path: &str, problems: &mut Problems) ->
     Request {
         name: spec.name.clone().unwrap_or_else(|| format!("{method} {path}")),
         method,
-        path,
-        headers: spec
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-        body: spec.body.clone(),
+        path: with_query(path, &spec.query),
+        headers: headers(spec),
+        body: spec.body.as_ref().map(|body| match body {
+            BodySpec::Text(text) => text.clone(),
+            BodySpec::Json { json } => json.to_string(),
+        }),
         timeout: timeout.get(),
         expected,
         max_redirects: spec.max_redirects.unwrap_or(DEFAULT_MAX_REDIRECTS),
         checks: Vec::new(),
         sleep: spec.sleep.unwrap_or_default().get(),
+        weight: spec.weight,
+    }
+}
+
+/// The headers as they were written, with the content type of a JSON body unless one was written.
+fn headers(spec: &RequestSpec) -> Vec<(String, String)> {
+    let written = spec.headers.iter();
+    let mut headers: Vec<(String, String)> = written
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let has_type = || {
+        let mut names = spec.headers.keys();
+        names.any(|name| name.eq_ignore_ascii_case("content-type"))
+    };
+    if matches!(spec.body, Some(BodySpec::Json { .. })) && !has_type() {
+        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+    }
+    headers
+}
+
+/// The path with parameters added to the query that it may have.
+fn with_query(mut path: String, query: &BTreeMap<String, String>) -> String {
+    for (name, value) in query {
+        path.push(if path.contains('?') { '&' } else { '?' });
+        path.push_str(&encoded(name));
+        path.push('=');
+        path.push_str(&encoded(value));
+    }
+    path
+}
+
+/// A text in which everything but the unreserved characters is percent-encoded (RFC 3986, 2.3).
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            let digits =
+                [byte >> 4, byte & 0xf].map(|half| char::from(b"0123456789ABCDEF"[usize::from(half)]));
+            encoded.extend(digits);
+        }
+    }
+    encoded
+}
+
+/// An iteration is either every request or one of them: a scenario with weights has them on all its requests.
+pub(super) fn check_weights(scenarios: &[Scenario], requests: &[Request], problems: &mut Problems) {
+    for scenario in scenarios {
+        let weighted = |index: &&usize| requests[**index].weight.is_some();
+        if !scenario.requests.iter().any(|index| weighted(&index)) {
+            continue;
+        }
+        for index in scenario.requests.iter().filter(|index| !weighted(index)) {
+            let request = &requests[*index].name;
+            let message = format!(
+                "scenario `{}` chooses by weight, and `{request}` has none",
+                scenario.name
+            );
+            problems.add(
+                &format!("/http/{index}"),
+                message,
+                "write a weight, or list the scenario's requests",
+            );
+        }
     }
 }
 
@@ -152,5 +221,70 @@ impl CheckNames {
             }
         }
         read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mk_spec(http: &str) -> LoadCheckSpec {
+        serde_yaml::from_str(&format!("target: {{url: 'http://a'}}\nhttp: {http}\n")).unwrap()
+    }
+
+    #[test]
+    fn a_query_is_encoded_and_added_to_the_path() {
+        for (http, path) in [
+            (
+                "[{path: /a, query: {q: 'x y&z', é: '1'}}]",
+                "/a?q=x%20y%26z&%C3%A9=1",
+            ),
+            ("[{path: '/a?b=1', query: {c: ''}}]", "/a?b=1&c="),
+            ("[{query: {c: d}}]", "/?c=d"),
+        ] {
+            assert_eq!(mk_spec(http).compile().unwrap().requests[0].path, path, "{http}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_a_text_or_json_with_its_content_type() {
+        let json = "application/json";
+        for (http, body, content_type) in [
+            ("[{method: POST, body: a=1}]", "a=1", None),
+            (
+                "[{method: POST, body: {json: {a: [1, x]}}}]",
+                r#"{"a":[1,"x"]}"#,
+                Some(json),
+            ),
+            (
+                "[{body: {json: null}, headers: {content-type: text/x}}]",
+                "null",
+                Some("text/x"),
+            ),
+        ] {
+            let plan = mk_spec(http).compile().unwrap();
+            let request = &plan.requests[0];
+            let found: Vec<&str> = request.headers.iter().map(|(_, value)| value.as_str()).collect();
+            assert_eq!(request.body.as_deref(), Some(body), "{http}");
+            assert_eq!(found, content_type.into_iter().collect::<Vec<_>>(), "{http}");
+        }
+        let wrong = "target: {url: 'http://a'}\nhttp: [{body: {xml: a}}]\n";
+        let error = serde_yaml::from_str::<LoadCheckSpec>(wrong)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("unknown field `xml`"), "{error}");
+    }
+
+    #[test]
+    fn weights_stand_on_all_requests_of_a_scenario_or_on_none() {
+        for (http, pointers) in [
+            ("[{path: /a, weight: 3}, {path: /b, weight: 1}]", &[][..]),
+            ("[{path: /a, weight: 3}, {path: /b}]", &["/http/1"]),
+            ("[{path: /a, weight: 0}]", &["/http/0/weight"]),
+        ] {
+            let problems = mk_spec(http).validate();
+            let found: Vec<&str> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+            assert_eq!(found, pointers, "{http}");
+        }
     }
 }

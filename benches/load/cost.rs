@@ -1,0 +1,209 @@
+//! Cost: load generators as processes, what they print, and the CPU time and memory that GNU time tells of them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// GNU time; the shell's own word `time` does not tell memory.
+const TIME: &str = "/usr/bin/time";
+/// Connections of a run without a pause.
+const CONNECTIONS: u32 = 10;
+/// Virtual users that an open loop may bind.
+const USERS: u32 = 250;
+
+/// A load generator.
+pub enum Tool {
+    Gitsync(PathBuf),
+    K6(PathBuf),
+    Oha(PathBuf),
+    Wrk(PathBuf),
+}
+
+/// What a program says of a run.
+pub struct Figures {
+    pub percentiles: [f64; 3],
+    pub code: i32,
+}
+
+/// CPU seconds and mebibytes of a process.
+pub struct Spent {
+    cpu: f64,
+    peak: f64,
+}
+
+/// The cost of a run.
+pub struct Cost {
+    pub rate: f64,
+    /// CPU seconds per 100,000 requests.
+    pub cpu: f64,
+    pub peak: f64,
+}
+
+impl Spent {
+    pub fn of(self, requests: u64, seconds: u32) -> Cost {
+        Cost {
+            rate: requests as f64 / f64::from(seconds),
+            cpu: self.cpu * 100_000.0 / requests.max(1) as f64,
+            peak: self.peak,
+        }
+    }
+}
+
+impl Tool {
+    /// Both programs, and those of the PATH.
+    pub fn all(gitsync: PathBuf, k6: PathBuf) -> Vec<Self> {
+        let mut tools = vec![Self::Gitsync(gitsync), Self::K6(k6)];
+        tools.extend(on_path("oha").map(Self::Oha));
+        tools.extend(on_path("wrk").map(Self::Wrk));
+        tools
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Gitsync(_) => "`gitsync check`",
+            Self::K6(_) => "k6",
+            Self::Oha(_) => "oha",
+            Self::Wrk(_) => "wrk",
+        }
+    }
+
+    pub fn has_open_loop(&self) -> bool {
+        matches!(self, Self::Gitsync(_) | Self::K6(_))
+    }
+
+    /// What the program says of an open loop.
+    pub fn percentiles(&self, url: &str, rate: u32, seconds: u32) -> Figures {
+        let dir = tempfile::tempdir().expect("because a temporary directory can be made");
+        let export = dir.path().join("summary.json");
+        let (command, pointers) = match self {
+            Self::Gitsync(binary) => (
+                gitsync(binary, dir.path(), &gitsync_open(url, rate, seconds)),
+                ["med", "p(90)", "p(99)"],
+            ),
+            Self::K6(binary) => (
+                k6(binary, dir.path(), &k6_open(url, rate, seconds)),
+                ["p(50)", "p(90)", "p(99)"],
+            ),
+            Self::Oha(_) | Self::Wrk(_) => unreachable!("because only programs with an open loop are asked"),
+        };
+        let mut command = command;
+        let output = run(command.arg("--summary-export").arg(&export));
+        let text = std::fs::read_to_string(&export).unwrap_or_default();
+        let figures: Value = serde_json::from_str(&text).unwrap_or_default();
+        let trend = &figures["metrics"]["http_req_duration"];
+        let mut percentiles = pointers.map(|name| trend[name].as_f64().unwrap_or(f64::NAN));
+        if matches!(self, Self::Gitsync(_)) {
+            percentiles[2] = p99_of(&output);
+        }
+        Figures {
+            percentiles,
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+
+    /// Sends load without a pause.
+    pub fn load(&self, url: &str, seconds: u32) -> Spent {
+        let dir = tempfile::tempdir().expect("because a temporary directory can be made");
+        let (connections, time) = (CONNECTIONS.to_string(), format!("{seconds}s"));
+        let command = match self {
+            Self::Gitsync(binary) => {
+                let mut command = Command::new(binary);
+                command.args(["check", "--url", url, "-u", &connections, "-d", &time]);
+                command
+            }
+            Self::K6(binary) => {
+                let options = format!("{{vus: {connections}, duration: '{time}'}}");
+                k6(binary, dir.path(), &k6_script(url, &options))
+            }
+            Self::Oha(binary) => {
+                let mut command = Command::new(binary);
+                command.args(["--no-tui", "-c", &connections, "-z", &time, url]);
+                command
+            }
+            Self::Wrk(binary) => {
+                let mut command = Command::new(binary);
+                command.args(["-t1", "-c", &connections, "-d", &time, url]);
+                command
+            }
+        };
+        let mut timed = Command::new(TIME);
+        timed
+            .args(["-f", "%U %S %M"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        command.get_envs().for_each(|(name, value)| {
+            timed.env(name, value.unwrap_or_default());
+        });
+        let output = run(&mut timed);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let last = said.lines().last().unwrap_or_default();
+        let figures: Vec<f64> = last.split(' ').filter_map(|word| word.parse().ok()).collect();
+        let [user, system, kibibytes] = figures[..] else {
+            panic!("{TIME} tells no figures of {}: {said}", self.name())
+        };
+        Spent {
+            cpu: user + system,
+            peak: kibibytes / 1024.0,
+        }
+    }
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output();
+    output.unwrap_or_else(|error| panic!("cannot run {}: {error}", command.get_program().to_string_lossy()))
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH")?;
+    std::env::split_paths(&paths)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+}
+
+fn gitsync(binary: &Path, dir: &Path, check: &str) -> Command {
+    let file = dir.join("check.yaml");
+    std::fs::write(&file, check).expect("because the temporary directory is ours");
+    let mut command = Command::new(binary);
+    command.arg("check").arg(file).args(["--output", "json"]);
+    command
+}
+
+/// A threshold on the 99th percentile makes the program tell it.
+fn gitsync_open(url: &str, rate: u32, seconds: u32) -> String {
+    format!(
+        "apiVersion: gitsync.dev/v1alpha1\nkind: LoadCheck\nmetadata: {{name: open}}\nspec:\n  target: {{url: '{url}'}}\n  \
+         scenarios:\n    open: {{executor: constant-arrival-rate, rate: {rate}, duration: {seconds}s, preAllocatedVUs: {USERS}}}\n  \
+         thresholds: {{http_req_duration: ['p(99)<600000']}}\n  strict: {{maxExtend: 0}}\n"
+    )
+}
+
+fn p99_of(output: &Output) -> f64 {
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    figures["thresholds"][0]["value"].as_f64().unwrap_or(f64::NAN)
+}
+
+fn k6(binary: &Path, dir: &Path, script: &str) -> Command {
+    let file = dir.join("script.js");
+    std::fs::write(&file, script).expect("because the temporary directory is ours");
+    let mut command = Command::new(binary);
+    command
+        .env("K6_NO_USAGE_REPORT", "true")
+        .env("K6_AUTO_EXTENSION_RESOLUTION", "false");
+    command.arg("run").arg(file);
+    command
+}
+
+fn k6_open(url: &str, rate: u32, seconds: u32) -> String {
+    let options = format!(
+        "{{summaryTrendStats: ['p(50)', 'p(90)', 'p(99)'], scenarios: {{open: {{executor: 'constant-arrival-rate', \
+         rate: {rate}, duration: '{seconds}s', preAllocatedVUs: {USERS}}}}}}}"
+    );
+    k6_script(url, &options)
+}
+
+fn k6_script(url: &str, options: &str) -> String {
+    format!(
+        "import http from 'k6/http';\nexport const options = {options};\nexport default () => {{ http.get('{url}'); }};\n"
+    )
+}

@@ -1,0 +1,127 @@
+//! The benchmark of the load check: `gitsync check` beside k6, oha and wrk in one run, against servers whose behaviour
+//! is known, and the verdicts of both rules on simulated runs at a known true percentile.
+//!
+//! `cargo bench --bench load` prints markdown. k6 is built from its Go module, as for the tests; oha and wrk take part
+//! when they are on the PATH. `-- --simulate` prints only the simulation, `-- --program FILE` measures another build
+//! of gitsync. See docs/benchmarks-load.md.
+
+#![expect(clippy::print_stdout, reason = "the tables are what a benchmark is for")]
+
+#[path = "../../tests/harness/binaries.rs"]
+mod binaries;
+mod cost;
+mod server;
+mod simulation;
+
+use std::path::PathBuf;
+
+use cost::Tool;
+use server::{Behaviour, Server};
+
+/// A server and the open-loop rate at which it is asked.
+struct Case {
+    name: &'static str,
+    behaviour: Behaviour,
+}
+
+const CASES: [Case; 5] = [
+    Case {
+        name: "fixed 50 ms",
+        behaviour: |_| (200, 50),
+    },
+    Case {
+        name: "bimodal: 20 ms, every fifth 120 ms",
+        behaviour: |number| (200, if number % 5 == 4 { 120 } else { 20 }),
+    },
+    Case {
+        name: "1 % take 2 s",
+        behaviour: |number| (200, if number % 100 == 99 { 2_000 } else { 10 }),
+    },
+    Case {
+        name: "5 % answer 500",
+        behaviour: |number| (if number % 20 == 19 { 500 } else { 200 }, 10),
+    },
+    Case {
+        name: "slow start: the first 100 take 300 ms",
+        behaviour: |number| (200, if number < 100 { 300 } else { 10 }),
+    },
+];
+
+/// Iterations per second, and seconds, of a run for accuracy.
+const RATE: u32 = 100;
+const SECONDS: u32 = 10;
+/// Timed runs of each program; the median is shown.
+const ROUNDS: usize = 3;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let after = |name: &str| {
+        let place = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(place + 1).cloned()
+    };
+    simulation::print();
+    if arguments.iter().any(|argument| argument == "--simulate") {
+        return;
+    }
+    let ours = after("--program").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_gitsync")), PathBuf::from);
+    let tools = Tool::all(ours, binaries::path("k6"));
+    print_accuracy(&tools);
+    print_cost(&tools);
+}
+
+/// What each program that has an open loop says of each server, beside what the server itself saw.
+fn print_accuracy(tools: &[Tool]) {
+    println!(
+        "\n### Accuracy, {RATE} requests per second for {SECONDS} s\n\n\
+         | server | program | p(50) | p(90) | p(99) | truth p(50) | p(90) | p(99) | exit code |\n\
+         |---|---|--:|--:|--:|--:|--:|--:|--:|"
+    );
+    for case in &CASES {
+        for tool in tools.iter().filter(|tool| tool.has_open_loop()) {
+            let server = Server::start(case.behaviour);
+            let figures = tool.percentiles(&server.url(), RATE, SECONDS);
+            let truth = server.percentiles();
+            let cells: Vec<String> = figures
+                .percentiles
+                .iter()
+                .chain(&truth)
+                .map(|ms| format!("{ms:.2}"))
+                .collect();
+            println!(
+                "| {} | {} | {} | {} |",
+                case.name,
+                tool.name(),
+                cells.join(" | "),
+                figures.code
+            );
+        }
+    }
+}
+
+/// CPU time for 100,000 requests of ten virtual users without a pause, and the largest resident set.
+fn print_cost(tools: &[Tool]) {
+    println!(
+        "\n### Cost, 10 connections without a pause for {SECONDS} s, median of {ROUNDS}\n\n\
+         | program | requests per second | CPU seconds per 100,000 requests | peak RSS |\n|---|--:|--:|--:|"
+    );
+    let server = Server::start(|_| (200, 0));
+    let mut costs: Vec<Vec<cost::Cost>> = tools.iter().map(|_| Vec::new()).collect();
+    for _ in 0..ROUNDS {
+        for (tool, costs) in tools.iter().zip(&mut costs) {
+            let before = server.seen();
+            let spent = tool.load(&server.url(), SECONDS);
+            costs.push(spent.of(server.seen() - before, SECONDS));
+        }
+    }
+    for (tool, costs) in tools.iter().zip(&mut costs) {
+        costs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+        let cost = &costs[ROUNDS / 2];
+        println!(
+            "| {} | {:.0} | {:.2} | {:.1} MiB |",
+            tool.name(),
+            cost.rate,
+            cost.cpu,
+            cost.peak
+        );
+    }
+}
