@@ -12,6 +12,7 @@ use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
 use crate::reconcile::Shared;
 use crate::reconcile::feed::{Feed, Head, HeadError, Poller, fetch_head};
+use crate::reconcile::hub::Hub;
 use crate::source::Snapshot;
 use crate::world::cluster::connect::{ConnectError, connect};
 use crate::world::cluster::{Cluster, ClusterError};
@@ -181,6 +182,7 @@ impl Context {
             feed,
             kubeconfig: self.args.kubeconfig.clone(),
             identity: self.identity().into(),
+            hub: Hub::default(),
             cancel: self.cancel.clone(),
         };
         (shared, poller)

@@ -9,10 +9,12 @@
 //! Everything is level-triggered: a pass looks at git, at the cluster and at the record, decides one step by a pure
 //! function, takes it, and begins again. So after a crash nothing has to be remembered or undone.
 
+pub mod board;
 pub mod daemon;
 pub mod environment;
 pub mod feed;
 pub mod gate;
+pub mod hub;
 pub mod promotion;
 
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::world::git::Identity;
 use crate::world::remote::Remote;
 use feed::Feed;
+use hub::Hub;
 
 /// What all reconcilers share.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub struct Shared {
     pub kubeconfig: Option<PathBuf>,
     /// Who promotions are committed by.
     pub identity: Arc<Identity>,
+    /// Where they leave what they know.
+    pub hub: Hub,
     /// Ends everything, between two steps.
     pub cancel: CancellationToken,
 }

@@ -180,6 +180,7 @@ impl Reconciler {
             again: Duration::ZERO,
         };
         self.tell(view, &verifying, cluster, stored).await?;
+        self.publish_outcome(&verifying, &stored.record);
         tracing::info!(env = %self.name, promotion = name, "verification begins");
         let subject = gate::Subject {
             environment: &self.name,
@@ -227,6 +228,7 @@ impl Reconciler {
             return (Phase::Held, "the proof is gone".to_owned());
         };
         let promoted = promotion::promote(&self.shared, promotion, proof).await;
+        self.count_promotion(&promoted);
         self.due = None;
         self.shared.feed.poke();
         match promoted {
