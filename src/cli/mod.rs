@@ -4,6 +4,7 @@ pub mod check;
 pub mod context;
 pub mod diff;
 pub mod failure;
+pub mod history;
 pub mod image;
 pub mod promote;
 pub mod render;
@@ -81,6 +82,8 @@ enum Command {
     Sync(sync::SyncArgs),
     /// Show what each environment runs, how it is, and what it waits for
     Status(status::StatusArgs),
+    /// List the promotions that git remembers, with their evidence
+    History(history::HistoryArgs),
     /// Run a load check by itself
     Check(check::CheckArgs),
     /// Verify an environment now, and promote what passed
@@ -146,6 +149,7 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Diff(args) => diff::diff(ui, &context, args).await,
         Command::Sync(args) => sync::sync(ui, &context, args).await,
         Command::Status(args) => status::status(ui, &context, args).await,
+        Command::History(args) => history::history(ui, &context, args).await,
         Command::Check(args) => check::check(ui, &context, args).await,
         Command::Promote(args) => promote::promote(ui, &context, args).await,
         Command::Image(args) => image::image(ui, &context, args).await,

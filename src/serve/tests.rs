@@ -94,14 +94,18 @@ fn mk_settings() -> Settings {
 
 impl Site {
     async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Seen {
-        let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|(name, _)| *name == "Host") {
-            request += &format!("Host: {}\r\n", self.address);
-        }
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        request += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let host = ("Host", self.address.to_string());
+        let named = headers.iter().any(|(name, _)| *name == "Host");
+        let own = [host]
+            .into_iter()
+            .filter(|_| !named)
+            .map(|(name, value)| format!("{name}: {value}\r\n"));
+        let given = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let head: String = own.chain(given).collect();
+        let request = format!(
+            "{line} HTTP/1.1\r\nConnection: close\r\n{head}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         // A server that refuses a large body may close before it has read all of it.
         let _ = socket.write_all(request.as_bytes()).await;

@@ -9,6 +9,9 @@ use super::output::Output;
 /// How long a page may take.
 const DEADLINE: Duration = Duration::from_secs(90);
 
+/// How long a page may settle, in milliseconds. A page that follows the server never ends loading by itself.
+const SETTLE: &str = "--timeout=4000";
+
 /// Chromium.
 pub struct Browser {
     program: PathBuf,
@@ -34,7 +37,7 @@ impl Browser {
     /// The document as it is after its script ran.
     #[track_caller]
     pub fn dom(&self, url: &str) -> String {
-        self.run(&["--virtual-time-budget=2000", "--dump-dom", url]).ok()
+        self.run(&[SETTLE, "--dump-dom", url]).ok()
     }
 
     /// A picture of a page.
@@ -47,15 +50,8 @@ impl Browser {
         } else {
             "--blink-settings=preferredColorScheme=1"
         };
-        self.run(&[
-            "--hide-scrollbars",
-            "--virtual-time-budget=2000",
-            &size,
-            scheme,
-            &file,
-            url,
-        ])
-        .ok();
+        self.run(&["--hide-scrollbars", SETTLE, &size, scheme, &file, url])
+            .ok();
     }
 
     #[track_caller]

@@ -120,7 +120,7 @@ fn browser_the_page_shows_a_promotion_and_a_slow_image() {
     let page = browser.dom(&format!("http://{address}/"));
     for part in [
         "data-name=\"staging\" data-state=\"failed\"",
-        "comes next",
+        "held back",
         &tags::slow(2),
     ] {
         assert!(page.contains(part), "no {part} in {page}");

@@ -92,7 +92,7 @@ fn facts(frame: Frame<'_>, environment: &EnvironmentView) -> String {
         .filter(|promotion| promotion.to == environment.name)
         .flat_map(|promotion| frame.board.coming(promotion))
         .map(|coming| {
-            let now = coming.now.map_or_else(|| "nothing".to_owned(), |now| image(now));
+            let now = coming.now.map_or_else(|| "nothing".to_owned(), image);
             format!(
                 "<li>{now} <span aria-hidden=\"true\">→</span> {}</li>",
                 image(coming.next)

@@ -67,7 +67,9 @@ pub fn since(time: &str, now: Timestamp) -> String {
 #[must_use]
 pub fn until(time: &str, now: Timestamp) -> String {
     match time.parse::<Timestamp>() {
-        Ok(then) if then > now => element(time, &format!("in {}", age(now, then))),
+        Ok(then) if then.duration_since(now).as_secs() > 0 => {
+            element(time, &format!("in {}", age(now, then)))
+        }
         Ok(_) => element(time, "now"),
         Err(_) => text(time),
     }

@@ -128,7 +128,9 @@ fn gate(board: &Board, promotion: &PromotionView) -> String {
     let coming = if coming.is_empty() {
         "<p class=\"dim small\">nothing to promote</p>".to_owned()
     } else {
-        format!("<p class=\"dim small\">comes next</p><ul class=\"images\">{coming}</ul>")
+        let held = last.is_some_and(|last| last.verdict == "failed") && !verifying;
+        let word = if held { "held back" } else { "comes next" };
+        format!("<p class=\"dim small\">{word}</p><ul class=\"images\">{coming}</ul>")
     };
     format!(
         "<section class=\"gate\" aria-label=\"Promotion {name}\"><p class=\"small\"><b>{from} <span aria-hidden=\"true\">→</span><span class=\"unseen\">to</span> {to}</b></p>\
