@@ -7,6 +7,7 @@
 //! source ─▶ desired ─▶ live ─▶ diff ─▶ apply ─▶ verify ─▶ promote ─▶ report      the stages: pure decisions
 //!                          world                                                the only code that waits on anything outside
 //!                        reconcile                                              who calls what, in which order
+//!                          serve                                                what a browser and a monitor see
 //!                           cli                                                 what a person types
 //! ```
 //!
@@ -43,5 +44,7 @@ pub mod report;
 pub mod world;
 
 pub mod reconcile;
+
+pub mod serve;
 
 pub mod cli;

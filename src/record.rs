@@ -147,6 +147,20 @@ const SYNCED: &str = "synced";
 const VERIFICATIONS: &str = "verifications";
 const STATUS: &str = "status";
 
+// === impl Verdict ===
+
+impl Verdict {
+    /// The word for it, as the record holds it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Void => "void",
+        }
+    }
+}
+
 // === impl Synced ===
 
 impl Synced {

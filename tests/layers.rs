@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the bottom to the top. A module may use modules of lower layers, and of its own layer.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["model", "problem"],
     &["source", "config"],
     &[
@@ -15,6 +15,7 @@ const LAYERS: [&[&str]; 6] = [
     ],
     &["world"],
     &["reconcile"],
+    &["serve"],
     &["cli"],
 ];
 

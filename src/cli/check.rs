@@ -576,6 +576,7 @@ impl Stop {
                 };
                 (code, vec![target.hint().to_owned()])
             }
+            LoadError::Limits(_) => (WRONG_CONFIGURATION, Vec::new()),
             LoadError::Start(_) | LoadError::Broken => (Kind::Bug.code(), Vec::new()),
         };
         Self {

@@ -13,6 +13,7 @@ use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
 use crate::reconcile::Shared;
 use crate::reconcile::feed::{Feed, Head, HeadError, Poller, fetch_head, head_of};
+use crate::reconcile::hub::Hub;
 use crate::report::why::CommitLine;
 use crate::source::Snapshot;
 use crate::world::cluster::connect::{ConnectError, connect};
@@ -187,6 +188,7 @@ impl Context {
             kubeconfig: self.args.kubeconfig.clone(),
             identity: self.identity().into(),
             limits: Limits::default(),
+            hub: Hub::default(),
             cancel: self.cancel.clone(),
         };
         (shared, poller)

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod doctor;
 pub mod edit;
 pub mod failure;
+pub mod history;
 pub mod image;
 pub mod init;
 pub mod manual;
@@ -96,6 +97,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Wait until an image or a commit is healthy in an environment, or has failed on the way
     Wait(wait::WaitArgs),
+    /// List the promotions that git remembers, with their evidence
+    History(history::HistoryArgs),
     /// Run a load check by itself
     Check(check::CheckArgs),
     /// Verify an environment now, and promote what passed
@@ -189,6 +192,7 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Diff(args) => diff::diff(ui, &context, args).await,
         Command::Sync(args) => sync::sync(ui, &context, args).await,
         Command::Status(args) => status::status(ui, &context, args).await,
+        Command::History(args) => history::history(ui, &context, args).await,
         Command::Check(args) => check::check(ui, &context, args).await,
         Command::Promote(args) => promote::promote(ui, &context, args).await,
         Command::Image(args) => image::image(ui, &context, args).await,

@@ -1,11 +1,15 @@
 //! `gitsync run`: the daemon.
 
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
 use super::context::Context;
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
 use crate::config::duration::Duration;
 use crate::config::load_check::limits::Limits;
 use crate::reconcile::daemon;
+use crate::serve::{Server, Settings};
 
 /// Arguments of `gitsync run`.
 #[derive(Debug, clap::Args)]
@@ -19,13 +23,30 @@ pub struct RunArgs {
     /// Longest run of a gate, its time of grace included
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     pub max_duration: Duration,
+    /// Address of the dashboard, the API, metrics and webhooks, for example 127.0.0.1:8080; port 0 takes a free one; by
+    /// default nothing listens
+    #[arg(long, env = "GITSYNC_LISTEN", value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Name by which clients may call the server, besides localhost and addresses; may be repeated
+    #[arg(long, value_name = "NAME", requires = "listen")]
+    pub listen_host: Vec<String>,
+    /// File with the token that actions need; without it, or $GITSYNC_ACTION_TOKEN, the dashboard only shows
+    #[arg(long, env = "GITSYNC_ACTION_TOKEN_FILE", value_name = "FILE")]
+    pub action_token_file: Option<PathBuf>,
+    /// File with the secret of webhooks to /hook; without it, or $GITSYNC_HOOK_SECRET, they are refused
+    #[arg(long, env = "GITSYNC_HOOK_SECRET_FILE", value_name = "FILE")]
+    pub hook_secret_file: Option<PathBuf>,
 }
+
+/// The shortest secret that is taken, in bytes: a shorter one can be guessed.
+const SHORTEST_SECRET: usize = 16;
 
 /// Keeps every environment of the repository as git says, until a signal comes.
 ///
 /// # Errors
 ///
-/// When the repository cannot be named or its cache cannot be made. Everything later is waited for and tried again.
+/// When the repository cannot be named, its cache cannot be made, or the address cannot be had. Everything later is
+/// waited for and tried again.
 pub async fn run(ui: &mut Ui, context: &Context, args: &RunArgs) -> Result<Answer, Failure> {
     let remote = context.remote()?;
     ui.story(&format!(
@@ -40,7 +61,52 @@ pub async fn run(ui: &mut Ui, context: &Context, args: &RunArgs) -> Result<Answe
         rate: args.max_rate,
         duration: args.max_duration.get(),
     };
-    daemon::run(shared, poller).await;
+    let Some(address) = args.listen else {
+        daemon::run(shared, poller).await;
+        ui.story("stopped");
+        return Ok(Answer::Yes);
+    };
+    let settings = settings(args)?;
+    let acts = if settings.token.is_some() {
+        "actions need the token"
+    } else {
+        "it only shows"
+    };
+    let (hub, feed) = (shared.hub.clone(), shared.feed.clone());
+    let server = Server::bind(address, settings, hub, feed, shared.cancel.clone())
+        .await
+        .map_err(Failure::usage)?;
+    ui.story(&format!("dashboard at http://{}/ ({acts})", server.address()));
+    tokio::join!(daemon::run(shared, poller), server.run());
     ui.story("stopped");
     Ok(Answer::Yes)
+}
+
+fn settings(args: &RunArgs) -> Result<Settings, Failure> {
+    Ok(Settings {
+        hosts: args.listen_host.clone(),
+        token: secret(args.action_token_file.as_deref(), "GITSYNC_ACTION_TOKEN")?,
+        hook_secret: secret(args.hook_secret_file.as_deref(), "GITSYNC_HOOK_SECRET")?,
+    })
+}
+
+/// A secret from a file, else from a variable; never from an argument, which other processes can see.
+fn secret(file: Option<&Path>, variable: &str) -> Result<Option<String>, Failure> {
+    let (from, text) = match (file, std::env::var(variable)) {
+        (Some(file), _) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
+            (file.display().to_string(), text)
+        }
+        (None, Ok(text)) if !text.is_empty() => (format!("${variable}"), text),
+        (None, _) => return Ok(None),
+    };
+    let text = text.trim();
+    if text.len() < SHORTEST_SECRET {
+        return Err(Failure::usage(format!(
+            "the secret in {from} has fewer than {SHORTEST_SECRET} characters"
+        ))
+        .hint("make one with: openssl rand -hex 32"));
+    }
+    Ok(Some(text.to_owned()))
 }

@@ -85,7 +85,7 @@ pub async fn check_spec(
 ) -> Result<Answer, Failure> {
     let (sender, receiver) = watch::channel(Progress::default());
     let (_nobody, mut messages) = mpsc::channel(1);
-    let running = script::check(spec, plan, origin, &sender, &context.cancel);
+    let running = script::check(spec, plan, origin, None, &sender, &context.cancel);
     match check::show(ui, origin, receiver, &mut messages, running).await {
         Ok((prepared, run)) => conclude(ui, args, &prepared, &run, Ok(None)),
         Err(error) => Stop::load(&error).tell(ui, args.output),

@@ -1,20 +1,28 @@
 //! Daemon: one task per environment, each on its own, so that a slow or dead cluster holds back nobody else.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::board;
 use super::environment::error::{PassError, problems_of, summary};
 use super::environment::{Options, Reconciler};
-use super::feed::Poller;
+use super::feed::{Head, Poller};
 use crate::model::EnvName;
 use crate::promote::decide::Step;
 use crate::world::wake;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a step without a load check may take.
+const LONGEST_STEP: Duration = Duration::from_secs(600);
+
+/// How late a loop may be.
+const GRACE: Duration = Duration::from_secs(60);
+
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Changes in a cluster come in bursts; one look after the burst is enough.
@@ -28,11 +36,15 @@ pub async fn run(shared: Shared, poller: Poller) {
     let mut feed = shared.feed.clone();
     loop {
         if let Some(head) = feed.take() {
+            board::follow(&shared.hub, &shared.remote, &head);
+            let past = board::remember(shared.hub.clone(), shared.remote.clone(), head.clone());
+            running.spawn(past);
             let wanted = &head.config.environments;
             tasks.retain(|name, cancel| {
                 if !wanted.contains_key(name) {
                     tracing::info!(env = %name, "git no longer holds the environment; its objects stay");
                     cancel.cancel();
+                    shared.hub.forget(name);
                 }
                 wanted.contains_key(name)
             });
@@ -50,6 +62,8 @@ pub async fn run(shared: Shared, poller: Poller) {
         tokio::select! {
             () = shared.cancel.cancelled() => break,
             _ = feed.changed() => {}
+            // What has ended, as the reading of history, must not be kept.
+            Some(_) = running.join_next() => {}
         }
     }
     while running.join_next().await.is_some() {}
@@ -58,6 +72,7 @@ pub async fn run(shared: Shared, poller: Poller) {
 /// Keeps one environment until cancelled.
 async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
     let mut feed = shared.feed.clone();
+    let (hub, desk) = (shared.hub.clone(), shared.hub.desk(&name));
     let kubeconfig = wake::on_files(super::kubeconfig_files(&shared));
     let options = Options {
         promotes: true,
@@ -70,7 +85,17 @@ async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
     let mut pause = FIRST_PAUSE;
     while !cancel.is_cancelled() {
         let Some(head) = feed.take() else { return };
-        let again = match reconciler.pass(&head).await {
+        if desk.take_verify() {
+            reconciler.retry_failed_before(Timestamp::now());
+        }
+        hub.beat(name.as_str(), longest_pass(&head));
+        let begun = Instant::now();
+        let result = reconciler.pass(&head).await;
+        hub.count(|counters| {
+            let passes = &mut counters.passes;
+            passes.entry(name.to_string()).or_default().add(begun.elapsed());
+        });
+        let again = match result {
             Ok(outcome) => {
                 pause = FIRST_PAUSE;
                 tracing::debug!(env = %name, step = ?outcome.step, "pass ended");
@@ -83,14 +108,26 @@ async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
                 pause
             }
         };
+        hub.beat(name.as_str(), again + GRACE);
         tokio::select! {
             () = cancel.cancelled() => return,
             _ = feed.changed() => {}
+            () = desk.asked() => {}
             () = changed.notified() => tokio::time::sleep(SETTLE).await,
             () = kubeconfig.changed() => reconciler.disconnect(),
             () = tokio::time::sleep(again) => {}
         }
     }
+}
+
+/// By when a pass has ended, unless its loop hangs: after its rollouts and every repetition of its load checks.
+fn longest_pass(head: &Head) -> Duration {
+    let checks = head.config.load_checks.values();
+    let each = checks.filter_map(|spec| spec.compile().ok()).map(|plan| {
+        let once = plan.wait_ready + plan.duration() + GRACE;
+        once.saturating_mul(plan.strict.max_extend + 1)
+    });
+    each.sum::<Duration>() + LONGEST_STEP
 }
 
 /// Logs what an environment waits for, once.

@@ -11,6 +11,9 @@ use jiff::Timestamp;
 use super::Shared;
 use super::promotion::gates_hash;
 use crate::config::load_check::LoadCheckSpec;
+use crate::config::load_check::metric::Metric;
+use crate::config::load_check::plan::{Plan, Rule};
+use crate::config::load_check::threshold::Operator;
 use crate::config::repository::{Config, Promotion};
 use crate::config::verified::VerifiedImage;
 use crate::desired::Desired;
@@ -18,9 +21,9 @@ use crate::live::Inventory;
 use crate::model::EnvName;
 use crate::problem::chain;
 use crate::record::{EvidenceKey, Synced, Verdict, Verification};
+use crate::report::board::CheckView;
 use crate::verify::backends::{expected_images, judge};
 use crate::verify::judge::{LoadOutcome, LoadVerdict};
-use crate::verify::progress::Progress;
 use crate::world::cluster::{Cluster, ClusterError, service};
 use crate::world::load;
 
@@ -116,7 +119,7 @@ async fn run_gates(
         };
         let verdict = tokio::select! {
             () = shared.cancel.cancelled() => return Err(GateError::Interrupted),
-            verdict = measure(shared, cluster, spec, subject) => verdict,
+            verdict = measure(shared, cluster, name, spec, subject) => verdict,
         };
         let (verdict, reason, gate_figures) = match verdict {
             Ok(verdict) => (
@@ -127,6 +130,10 @@ async fn run_gates(
             // What cannot be measured is no evidence, neither for the image nor against it.
             Err(why) => (Verdict::Void, why, Vec::new()),
         };
+        shared
+            .hub
+            .desk(subject.environment)
+            .end_check(verdict.word(), &reason);
         figures.extend(gate_figures.into_iter().map(|figure| format!("{name}: {figure}")));
         if verdict != Verdict::Passed {
             let images = before.into_iter().chain(images).collect();
@@ -204,6 +211,7 @@ fn judge_unseen(subject: &Subject<'_>) -> Result<Vec<VerifiedImage>, String> {
 async fn measure(
     shared: &Shared,
     cluster: &Cluster,
+    name: &str,
     spec: &LoadCheckSpec,
     subject: &Subject<'_>,
 ) -> Result<LoadVerdict, String> {
@@ -215,6 +223,10 @@ async fn measure(
     if !exceeded.is_empty() {
         return Err(format!("no load was sent: {}", exceeded.join("; ")));
     }
+    let progress = shared
+        .hub
+        .desk(subject.environment)
+        .begin_check(shown(name, &plan));
     let origin = match (&spec.target.service, &spec.target.url) {
         (Some(service), _) => {
             let namespace = namespace_of(cluster, spec, subject);
@@ -227,15 +239,40 @@ async fn measure(
         (None, Some(url)) => url.clone(),
         (None, None) => return Err("the load check has no target".to_owned()),
     };
-    let (progress, _) = tokio::sync::watch::channel(Progress::default());
     if spec.script.is_some() {
-        let run = load::script::check(spec, plan, &origin, &progress, &shared.cancel).await;
+        let run = load::script::check(
+            spec,
+            plan,
+            &origin,
+            Some(&shared.limits),
+            &progress,
+            &shared.cancel,
+        )
+        .await;
         return run.map(|(_, run)| run.concluded()).map_err(|error| chain(&error));
     }
     let checked = load::check(plan, &origin, progress, &shared.cancel).await;
     checked
         .map(|checked| checked.verdict)
         .map_err(|error| chain(&error))
+}
+
+/// What people see of a load check before its first request.
+fn shown(name: &str, plan: &Plan) -> CheckView {
+    let is_bound = |rule: &&Rule| {
+        rule.selection.metric == Metric::HttpReqDuration
+            && rule.selection.tags.is_empty()
+            && matches!(rule.threshold.operator, Operator::Less | Operator::LessOrEqual)
+    };
+    let thresholds = plan.rules.iter();
+    CheckView {
+        name: name.to_owned(),
+        thresholds: thresholds
+            .map(|rule| format!("{} {}", rule.selection, rule.source))
+            .collect(),
+        bound_millis: plan.rules.iter().find(is_bound).map(|rule| rule.threshold.bound),
+        ..CheckView::default()
+    }
 }
 
 fn verdict_of(outcome: LoadOutcome) -> Verdict {

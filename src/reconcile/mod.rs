@@ -9,10 +9,12 @@
 //! Everything is level-triggered: a pass looks at git, at the cluster and at the record, decides one step by a pure
 //! function, takes it, and begins again. So after a crash nothing has to be remembered or undone.
 
+pub mod board;
 pub mod daemon;
 pub mod environment;
 pub mod feed;
 pub mod gate;
+pub mod hub;
 pub mod promotion;
 
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ use crate::config::load_check::limits::Limits;
 use crate::world::git::Identity;
 use crate::world::remote::Remote;
 use feed::Feed;
+use hub::Hub;
 
 /// What all reconcilers share.
 #[derive(Clone)]
@@ -38,6 +41,8 @@ pub struct Shared {
     pub identity: Arc<Identity>,
     /// The most load that a gate sends.
     pub limits: Limits,
+    /// Where they leave what they know.
+    pub hub: Hub,
     /// Ends everything, between two steps.
     pub cancel: CancellationToken,
 }

@@ -1,6 +1,9 @@
 //! Report: telling people and programs what was seen and done. Values in, text out; nothing is printed here.
 
+pub mod board;
 pub mod load_check;
+pub mod metrics;
+pub mod page;
 pub mod paint;
 pub mod script;
 pub mod status;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::paint::{Paint, Tone};
 use super::why::{CommitLine, commit_text};
 use crate::model::EnvName;
-use crate::record::{Phase, Record, Status, Verdict, Verification};
+use crate::record::{Phase, Record, Status, Verification};
 
 /// One environment's row.
 #[derive(Debug, Clone)]
@@ -134,11 +134,7 @@ fn details(row: &EnvironmentStatus, now: Timestamp) -> Vec<String> {
 }
 
 fn verification_line(name: &str, verification: &Verification, now: Timestamp) -> String {
-    let verdict = match verification.verdict {
-        Verdict::Passed => "passed",
-        Verdict::Failed => "failed",
-        Verdict::Void => "void",
-    };
+    let verdict = verification.verdict.word();
     let figures = if verification.figures.is_empty() {
         String::new()
     } else {

@@ -5,6 +5,7 @@
 pub mod address;
 pub mod app;
 pub mod binaries;
+pub mod browser;
 pub mod cloud;
 pub mod control_plane;
 pub mod git;

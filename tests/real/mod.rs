@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod control_plane;
+mod dashboard;
 mod drift;
 mod faults;
 mod gate;

@@ -1,6 +1,7 @@
 //! Environment: one environment, kept as git says. A pass observes, decides and takes one step; passes repeat.
 
 pub mod error;
+mod publish;
 mod situation;
 mod steps;
 mod tell;
@@ -115,6 +116,11 @@ impl Reconciler {
         Arc::clone(&self.changed)
     }
 
+    /// Runs verifications that failed before this time once more; a person asked for it.
+    pub fn retry_failed_before(&mut self, time: Timestamp) {
+        self.options.retry_failed_before = Some(time);
+    }
+
     /// Observes, decides, and takes one step.
     ///
     /// # Errors
@@ -124,6 +130,7 @@ impl Reconciler {
     pub async fn pass(&mut self, head: &Head) -> Result<Outcome, PassError> {
         let result = self.try_pass(head).await;
         if let Err(error) = &result {
+            self.publish_error(error);
             self.recover_from(error).await;
         }
         result
@@ -170,9 +177,11 @@ impl Reconciler {
             observation,
             health,
         };
+        self.publish_view(&view, &cluster, &stored.record);
         let step = self.decide(&view, &stored.record).await;
         let outcome = self.take(&step, &view, &cluster, &mut stored).await?;
         self.tell(&view, &outcome, &cluster, &mut stored).await?;
+        self.publish_outcome(&outcome, &stored.record);
         self.stored = Some(stored);
         Ok(outcome)
     }

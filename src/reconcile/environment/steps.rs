@@ -182,6 +182,7 @@ impl Reconciler {
             again: Duration::ZERO,
         };
         self.tell(view, &verifying, cluster, stored).await?;
+        self.publish_outcome(&verifying, &stored.record);
         tracing::info!(env = %self.name, promotion = name, "verification begins");
         let environment = self.name.clone();
         let subject = gate::Subject {
@@ -266,6 +267,7 @@ impl Reconciler {
             return (Phase::Held, "the proof is gone".to_owned());
         };
         let promoted = promotion::promote(&self.shared, promotion, proof).await;
+        self.count_promotion(&promoted);
         self.due = None;
         self.shared.feed.poke();
         match promoted {

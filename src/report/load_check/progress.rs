@@ -223,6 +223,7 @@ mod tests {
                 iterations: 5_100,
                 ..ScenarioProgress::default()
             }],
+            latency: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ pub mod connect;
 pub mod endpoints;
 pub mod error;
 pub mod execute;
+pub mod family;
 pub mod known;
 pub mod logs;
 pub mod observe;

@@ -15,10 +15,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::Plan;
+use crate::config::load_check::threshold::Selection;
 use crate::verify::judge::{LoadOutcome, LoadVerdict, is_crossed, judge};
-use crate::verify::progress::{Progress, ScenarioProgress};
+use crate::verify::progress::{Latency, Progress, ScenarioProgress, add_latency};
 use crate::verify::samples::{Ended, Samples};
+use crate::verify::trend::Trend;
 
 mod clock;
 mod connection;
@@ -53,6 +56,9 @@ pub enum LoadError {
     /// The script cannot be run.
     #[error(transparent)]
     Script(#[from] script::ScriptError),
+    /// A script asks for more load than may be sent; none was.
+    #[error("no load was sent: {0}")]
+    Limits(String),
     /// A thread of the generator could not start.
     #[error("the load generator could not start")]
     Start(#[source] io::Error),
@@ -63,6 +69,9 @@ pub enum LoadError {
 
 /// How often progress is published.
 const PROGRESS: Duration = Duration::from_millis(100);
+
+/// How long a point of the response times is.
+const LATENCY_EVERY: Duration = Duration::from_millis(250);
 
 /// How often rules with `abortOnFail` are looked at.
 const ABORT_EVALUATION: Duration = Duration::from_secs(2);
@@ -148,14 +157,23 @@ async fn collect(
     let mut tick = tokio::time::interval(PROGRESS);
     let mut evaluation = tokio::time::interval(ABORT_EVALUATION);
     let mut ended = Ended::Completed;
+    let (mut latest, mut latency, mut point_due) = (Trend::default(), Vec::new(), LATENCY_EVERY);
     loop {
         tokio::select! {
             measured = results.recv() => match measured {
-                Some(measured) => samples.merge(measured),
+                Some(measured) => {
+                    latest.merge(measured.trend(&shared.plan, &duration()));
+                    samples.merge(measured);
+                }
                 None => break,
             },
             _ = tick.tick() => {
-                let now = shared.progress(repetition);
+                let mut now = shared.progress(repetition);
+                if now.elapsed >= point_due {
+                    point_due = now.elapsed + LATENCY_EVERY;
+                    note_latency(&mut latency, &mut latest, now.elapsed);
+                }
+                now.latency.clone_from(&latency);
                 let ready = shared.live.scenarios.iter().map(|scenario| scenario.ready.load(Relaxed)).sum();
                 samples.vus.note(now.vus().0, ready);
                 progress.send_replace(now);
@@ -173,9 +191,27 @@ async fn collect(
             }
         }
     }
-    progress.send_replace(shared.progress(repetition));
+    let mut last = shared.progress(repetition);
+    note_latency(&mut latency, &mut latest, last.elapsed);
+    last.latency = latency;
+    progress.send_replace(last);
     samples.ended = ended;
     samples
+}
+
+/// Adds what was measured since the last point, and begins the next one.
+fn note_latency(points: &mut Vec<Latency>, latest: &mut Trend, at: Duration) {
+    let trend = std::mem::take(latest);
+    if let Some((p90, max)) = trend.percentile(90.0).zip(trend.max()) {
+        add_latency(points, Latency { at, p90, max });
+    }
+}
+
+fn duration() -> Selection {
+    Selection {
+        metric: Metric::HttpReqDuration,
+        tags: Vec::new(),
+    }
 }
 
 /// The first rule with `abortOnFail` that is crossed.
@@ -246,6 +282,7 @@ impl Shared {
                     interrupted: live.interrupted.load(Relaxed),
                 })
                 .collect(),
+            latency: Vec::new(),
         }
     }
 }

@@ -228,6 +228,7 @@ impl Collector<'_> {
             repetition: self.repetition,
             requests: live.requests.load(Relaxed),
             failed: live.failed.load(Relaxed),
+            latency: Vec::new(),
             scenarios: scenarios
                 .map(|(scenario, live)| ScenarioProgress {
                     name: scenario.name.clone(),

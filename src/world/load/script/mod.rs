@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
 use super::target::Target;
+use crate::config::load_check::limits::Limits;
 use crate::config::load_check::plan::Plan;
 use crate::config::load_check::{LoadCheckSpec, Mode, StrictSpec};
 use crate::config::script::ScriptPlan;
@@ -199,11 +200,12 @@ async fn load(script: &Arc<Script>, cancel: &CancellationToken) -> Result<Loaded
 ///
 /// # Errors
 ///
-/// When the target is not ready, or the script cannot be run.
+/// When the target is not ready, the script asks for more than `limits`, or it cannot be run.
 pub async fn check(
     spec: &LoadCheckSpec,
     plan: Plan,
     origin: &str,
+    limits: Option<&Limits>,
     progress: &watch::Sender<Progress>,
     cancel: &CancellationToken,
 ) -> Result<(Prepared, Run), LoadError> {
@@ -237,6 +239,13 @@ pub async fn check(
         cancel,
     )
     .await?;
+    // What the script asks for is known only now, and still nothing was sent.
+    let exceeded = limits
+        .map(|limits| limits.exceeded_by(&prepared.plan.load))
+        .unwrap_or_default();
+    if !exceeded.is_empty() {
+        return Err(LoadError::Limits(exceeded.join("; ")));
+    }
     let run = prepared.run(progress, cancel).await?;
     Ok((prepared, run))
 }

@@ -1,0 +1,145 @@
+//! What the repository puts on the board: its environments in order, its promotions, and what git remembers of them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use super::feed::Head;
+use super::hub::Hub;
+use crate::config::repository::Environment;
+use crate::promote::propose::EVIDENCE_TRAILER;
+use crate::report::board::{CommitView, EnvironmentView, HistoryView, PromotionView, TrailerView};
+use crate::world::git::{Commit, GitError};
+use crate::world::remote::Remote;
+
+/// How many commits back the board remembers.
+const HISTORY: usize = 500;
+
+/// How many promotions it shows.
+const SHOWN: usize = 50;
+
+/// How many commits back the one is looked for that changed an overlay.
+const LOOK_BACK: usize = 30;
+
+/// Puts the environments and promotions of a commit on the board; what is known of them stays.
+pub fn follow(hub: &Hub, remote: &Remote, head: &Head) {
+    let url = remote.git().url().to_string();
+    hub.update(|board| {
+        board.repository = url;
+        remote.git().branch().clone_into(&mut board.branch);
+        board.troubles = head.troubles.iter().map(ToString::to_string).collect();
+        let environments = head.config.in_order();
+        board.environments = environments
+            .into_iter()
+            .map(|environment| {
+                let known = board
+                    .environments
+                    .iter()
+                    .find(|known| known.name == environment.name.as_str());
+                known.cloned().unwrap_or_else(|| Arc::new(unknown(environment)))
+            })
+            .collect();
+        let promotions = head.config.promotions.values();
+        board.promotions = promotions
+            .map(|promotion| PromotionView {
+                name: promotion.name.clone(),
+                from: promotion.from.to_string(),
+                to: promotion.to.to_string(),
+                gates: promotion.gates.clone(),
+            })
+            .collect();
+        true
+    });
+}
+
+fn unknown(environment: &Environment) -> EnvironmentView {
+    let cluster = &environment.spec.cluster;
+    EnvironmentView {
+        name: environment.name.to_string(),
+        cluster: cluster.context.clone().unwrap_or_else(|| "in-cluster".to_owned()),
+        message: "not looked at yet".to_owned(),
+        ..EnvironmentView::default()
+    }
+}
+
+/// Puts on the board what git remembers: the promotions, and who changed each overlay last. Nothing waits for it.
+pub async fn remember(hub: Hub, remote: Remote, head: Arc<Head>) {
+    match past(&hub, &remote, &head).await {
+        Ok(()) | Err(GitError::Cancelled) => {}
+        Err(error) => tracing::warn!(%error, "the history could not be read"),
+    }
+}
+
+async fn past(hub: &Hub, remote: &Remote, head: &Head) -> Result<(), GitError> {
+    let commits = remote.history(head.snapshot.revision(), None, HISTORY).await?;
+    let promotions = promotions(&commits);
+    hub.update(|board| {
+        board.head = commits.first().map(commit_view);
+        board.history = promotions.into_iter().map(Arc::new).collect();
+        true
+    });
+    for environment in head.config.environments.values() {
+        let changed_by = last_change(remote, head, environment, &commits).await?;
+        hub.environment(&environment.name, |view| view.changed_by = changed_by);
+    }
+    Ok(())
+}
+
+/// The promotions among commits, as far as they are shown.
+#[must_use]
+pub fn promotions(commits: &[Commit]) -> Vec<HistoryView> {
+    let is_promotion = |commit: &&Commit| commit.trailers.iter().any(|(key, _)| key == EVIDENCE_TRAILER);
+    let view = |commit: &Commit| HistoryView {
+        commit: commit_view(commit),
+        trailers: commit
+            .trailers
+            .iter()
+            .map(|(key, value)| TrailerView {
+                key: key.clone(),
+                value: value.clone(),
+            })
+            .collect(),
+    };
+    commits
+        .iter()
+        .filter(is_promotion)
+        .take(SHOWN)
+        .map(view)
+        .collect()
+}
+
+/// The newest commit before which the overlay was another one.
+async fn last_change(
+    remote: &Remote,
+    head: &Head,
+    environment: &Environment,
+    commits: &[Commit],
+) -> Result<Option<CommitView>, GitError> {
+    let path = format!("{}/kustomization.yaml", environment.dir);
+    let now = head.snapshot.tree().read(&path);
+    for (commit, before) in commits.iter().zip(commits.iter().skip(1)).take(LOOK_BACK) {
+        let snapshot = remote.snapshot(&before.revision).await?;
+        if snapshot.tree().read(&path) != now {
+            return Ok(Some(commit_view(commit)));
+        }
+    }
+    Ok(commits
+        .last()
+        .filter(|_| commits.len() <= LOOK_BACK)
+        .map(commit_view))
+}
+
+fn commit_view(commit: &Commit) -> CommitView {
+    let since = commit
+        .time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let time = Timestamp::new(since.as_secs().try_into().unwrap_or_default(), 0);
+    CommitView {
+        revision: commit.revision.to_string(),
+        author: commit.author.clone(),
+        time: time.map(|time| time.to_string()).unwrap_or_default(),
+        subject: commit.subject.clone(),
+    }
+}

@@ -1,0 +1,215 @@
+//! Publishing: what a pass knows, put where readers find it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::error::{PassError, problems_of, summary};
+use super::{Outcome, Reconciler, View};
+use crate::diff::{Change, ObjectDiff, fields, text};
+use crate::reconcile::promotion::{Promoted, PromotionError};
+use crate::record::{Phase, Record, Verification};
+use crate::report::board::{DriftView, EnvironmentView, Health, ResourceView, State, VerificationView};
+use crate::verify::rollout::Progress;
+use crate::world::cluster::observe::Observed;
+use crate::world::cluster::{Cluster, ClusterError, FIELD_MANAGER};
+
+/// The longest difference that is shown, in bytes.
+const LONGEST_DIFF: usize = 64 * 1024;
+
+/// The most fields of one object that are listed.
+const MOST_FIELDS: usize = 20;
+
+impl Reconciler {
+    /// Publishes what was observed.
+    pub(super) fn publish_view(&self, view: &View<'_>, cluster: &Arc<Cluster>, record: &Record) {
+        let observation = &view.observation;
+        let resources: Vec<ResourceView> = observation
+            .objects
+            .iter()
+            .zip(&observation.diff.objects)
+            .map(|(observed, diff)| resource(observed, diff))
+            .collect();
+        let drift = observation.diff.changed().count();
+        let pending = shortened(text::unified(&observation.diff, text::Style::default()));
+        let namespaces: BTreeSet<String> = observation
+            .objects
+            .iter()
+            .map(|observed| observed.id.namespace.clone())
+            .filter(|namespace| !namespace.is_empty())
+            .collect();
+        self.shared
+            .hub
+            .desk(&self.name)
+            .reach(Arc::clone(cluster), namespaces);
+        self.shared.hub.environment(&self.name, |board| {
+            cluster.name().clone_into(&mut board.cluster);
+            board.revision = Some(view.desired.revision.to_string());
+            board.shared = Some(view.desired.shared.to_string());
+            board.images = view.desired.images().into_iter().collect();
+            board.problems = view.problems.iter().map(ToString::to_string).collect();
+            board.drift = drift.try_into().unwrap_or(u32::MAX);
+            board.resources = resources;
+            board.pending = pending;
+            remembered(board, record);
+        });
+    }
+
+    /// Publishes what was done.
+    pub(super) fn publish_outcome(&self, outcome: &Outcome, record: &Record) {
+        let failed = record
+            .status
+            .as_ref()
+            .is_some_and(|status| status.phase == Phase::Failed);
+        self.shared.hub.environment(&self.name, |board| {
+            let state = if failed {
+                State::Failed
+            } else {
+                state(outcome.phase)
+            };
+            let now = Timestamp::now();
+            enter(board, state, &outcome.message, now);
+            board.hint = None;
+            board.until = (outcome.again > Duration::ZERO).then(|| after(now, outcome.again));
+            if state == State::Synced {
+                board.good = Some(now.to_string());
+            }
+            remembered(board, record);
+        });
+    }
+
+    /// Publishes why a pass came to nothing.
+    pub(super) fn publish_error(&self, error: &PassError) {
+        let state = match error {
+            PassError::Connect(_)
+            | PassError::Cluster(ClusterError::Unauthorized { .. } | ClusterError::Unreachable { .. }) => {
+                State::Unreachable
+            }
+            _ => State::Failed,
+        };
+        self.shared.hub.environment(&self.name, |board| {
+            enter(board, state, &summary(error), Timestamp::now());
+            board.hint = error.hint().map(|hint| hint.to_string());
+            board.problems = problems_of(error).iter().map(ToString::to_string).collect();
+            board.until = None;
+        });
+    }
+
+    pub(super) fn count_promotion(&self, promoted: &Result<Promoted, PromotionError>) {
+        let result = match promoted {
+            Ok(Promoted::Pushed(_)) => "pushed",
+            Ok(Promoted::Nothing) => "nothing",
+            Ok(Promoted::Refused(_)) => "refused",
+            Err(_) => "error",
+        };
+        let key = (self.name.to_string(), result);
+        self.shared
+            .hub
+            .count(|counters| *counters.promotions.entry(key).or_default() += 1);
+    }
+}
+
+fn enter(board: &mut EnvironmentView, state: State, message: &str, now: Timestamp) {
+    if board.since.is_none() || board.state != state || board.message != message {
+        board.since = Some(now.to_string());
+    }
+    board.state = state;
+    message.clone_into(&mut board.message);
+    board.seen = Some(now.to_string());
+}
+
+fn after(now: Timestamp, wait: Duration) -> String {
+    let wait = SignedDuration::try_from(wait).unwrap_or_default();
+    now.checked_add(wait).unwrap_or(now).to_string()
+}
+
+fn state(phase: Phase) -> State {
+    match phase {
+        Phase::Synced => State::Synced,
+        Phase::Progressing => State::Progressing,
+        Phase::Verifying => State::Verifying,
+        Phase::Promoting => State::Promoting,
+        Phase::Held => State::Held,
+        Phase::Failed => State::Failed,
+    }
+}
+
+fn remembered(board: &mut EnvironmentView, record: &Record) {
+    board.synced = record.synced.as_ref().map(|synced| synced.revision.to_string());
+    if board.since.is_none() {
+        board.since = record.status.as_ref().map(|status| status.since.to_string());
+    }
+    let verifications = record.verifications.iter();
+    board.verifications = verifications
+        .map(|(name, last)| verification(name, last))
+        .collect();
+}
+
+fn verification(promotion: &str, last: &Verification) -> VerificationView {
+    VerificationView {
+        promotion: promotion.to_owned(),
+        verdict: last.verdict.word().to_owned(),
+        reason: last.reason.clone(),
+        figures: last.figures.clone(),
+        revision: last.revision.to_string(),
+        started: last.started.to_string(),
+        finished: last.finished.to_string(),
+    }
+}
+
+fn resource(observed: &Observed, diff: &ObjectDiff) -> ResourceView {
+    let (health, reason) = match &observed.progress {
+        None => (Health::Missing, "does not exist yet".to_owned()),
+        Some(Progress::Current) => (Health::Healthy, String::new()),
+        Some(Progress::InProgress(why)) => (Health::Progressing, why.clone()),
+        Some(Progress::Failed(why)) => (Health::Failed, why.clone()),
+        Some(Progress::Terminating) => (Health::Progressing, "is being deleted".to_owned()),
+    };
+    ResourceView {
+        kind: observed.id.kind.clone(),
+        group: observed.id.group.clone(),
+        namespace: observed.id.namespace.clone(),
+        name: observed.id.name.clone(),
+        health,
+        reason,
+        drift: drift(observed, diff),
+        children: Vec::new(),
+    }
+}
+
+/// Which fields differ, and who wrote them.
+fn drift(observed: &Observed, diff: &ObjectDiff) -> Vec<DriftView> {
+    let Change::Update { before, after } = &diff.change else {
+        return Vec::new();
+    };
+    let changed = fields::changed(before, after);
+    let writer = |field| {
+        let writers = observed
+            .live
+            .as_ref()
+            .map(|live| fields::writers(live, field, FIELD_MANAGER));
+        let first = writers.and_then(|writers| writers.into_iter().next());
+        first.map_or_else(String::new, |writer| writer.manager)
+    };
+    changed
+        .iter()
+        .take(MOST_FIELDS)
+        .map(|field| DriftView {
+            field: field.path.clone(),
+            by: writer(field),
+        })
+        .collect()
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST_DIFF {
+        let end = text[..text.floor_char_boundary(LONGEST_DIFF)]
+            .rfind('\n')
+            .unwrap_or_default();
+        text.truncate(end);
+        text.push_str("\n… the rest is left out; see: gitsync diff\n");
+    }
+    text
+}
