@@ -18,6 +18,7 @@ fn the_overview_names_every_command_in_one_line() {
   sync         Sync one environment now and wait until it is healthy
   status       Show what each environment runs, how it is, and what it waits for
   wait         Wait until an image or a commit is healthy in an environment, or has failed on the way
+  history      List the promotions that git remembers, with their evidence
   check        Run a load check by itself
   promote      Verify an environment now, and promote what passed
   rollback     Go back to what an environment had before its last promotion, by a commit
@@ -62,6 +63,7 @@ fn every_command_has_a_help_with_its_options_explained() {
         "sync",
         "status",
         "wait",
+        "history",
         "check",
         "promote",
         "rollback",
