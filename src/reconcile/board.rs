@@ -65,6 +65,7 @@ fn unknown(environment: &Environment) -> EnvironmentView {
 
 /// Puts on the board what git remembers: the promotions, and who changed each overlay last. Nothing waits for it.
 pub async fn remember(hub: Hub, remote: Remote, head: Arc<Head>) {
+    tracing::debug!(revision = head.snapshot.revision().short(), "reading the history");
     match past(&hub, &remote, &head).await {
         Ok(()) | Err(GitError::Cancelled) => {}
         Err(error) => tracing::warn!(%error, "the history could not be read"),

@@ -1,6 +1,7 @@
 //! Daemon: one task per environment, each on its own, so that a slow or dead cluster holds back nobody else.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -34,8 +35,11 @@ pub async fn run(shared: Shared, poller: Poller) {
     let mut running = JoinSet::new();
     running.spawn(poller.run(shared.cancel.clone()));
     let mut feed = shared.feed.clone();
+    let mut followed = None;
     loop {
-        if let Some(head) = feed.take() {
+        // What wakes this loop is not always a new head, and each is followed once.
+        let news = feed.take().filter(|head| is_new(head, &mut followed));
+        if let Some(head) = news {
             board::follow(&shared.hub, &shared.remote, &head);
             let past = board::remember(shared.hub.clone(), shared.remote.clone(), head.clone());
             running.spawn(past);
@@ -67,6 +71,12 @@ pub async fn run(shared: Shared, poller: Poller) {
         }
     }
     while running.join_next().await.is_some() {}
+}
+
+/// Whether a head is another one than the last that was asked about.
+fn is_new(head: &Arc<Head>, last: &mut Option<Arc<Head>>) -> bool {
+    let known = last.replace(Arc::clone(head));
+    known.is_none_or(|known| !Arc::ptr_eq(&known, head))
 }
 
 /// Keeps one environment until cancelled.

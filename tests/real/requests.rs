@@ -142,6 +142,10 @@ fn a_daemon_at_rest_asks_the_clusters_nothing() {
             Err(format!("{asked:#?}\n{}", daemon.log()))
         }
     });
+    // The example's commit and its promotion: each history is read once, not again and again.
+    let log = daemon.log();
+    let read = log.matches("reading the history").count();
+    assert!(read <= 2, "{read} times\n{log}");
 
     // And it still sees what happens.
     let since = now(clusters[1]);
