@@ -1,11 +1,13 @@
 //! Daemon: one task per environment, each on its own, so that a slow or dead cluster holds back nobody else.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::Shared;
 use super::board;
@@ -32,10 +34,15 @@ const SETTLE: Duration = Duration::from_millis(150);
 pub async fn run(shared: Shared, poller: Poller) {
     let mut tasks: BTreeMap<EnvName, CancellationToken> = BTreeMap::new();
     let mut running = JoinSet::new();
-    running.spawn(poller.run(shared.cancel.clone()));
+    shared.hub.count_git(shared.remote.requests());
+    running.spawn(poller.run(shared.hub.clone(), shared.cancel.clone()));
+    running.spawn(super::orders::serve(shared.clone()));
     let mut feed = shared.feed.clone();
+    let mut followed = None;
     loop {
-        if let Some(head) = feed.take() {
+        // What wakes this loop is not always a new head, and each is followed once.
+        let news = feed.take().filter(|head| is_new(head, &mut followed));
+        if let Some(head) = news {
             board::follow(&shared.hub, &shared.remote, &head);
             let past = board::remember(shared.hub.clone(), shared.remote.clone(), head.clone());
             running.spawn(past);
@@ -69,6 +76,12 @@ pub async fn run(shared: Shared, poller: Poller) {
     while running.join_next().await.is_some() {}
 }
 
+/// Whether a head is another one than the last that was asked about.
+fn is_new(head: &Arc<Head>, last: &mut Option<Arc<Head>>) -> bool {
+    let known = last.replace(Arc::clone(head));
+    known.is_none_or(|known| !Arc::ptr_eq(&known, head))
+}
+
 /// Keeps one environment until cancelled.
 async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
     let mut feed = shared.feed.clone();
@@ -83,6 +96,7 @@ async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
     let changed = reconciler.changed();
     let mut told = String::new();
     let mut pause = FIRST_PAUSE;
+    let mut number = 0_u64;
     while !cancel.is_cancelled() {
         let Some(head) = feed.take() else { return };
         if desk.take_verify() {
@@ -90,7 +104,9 @@ async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
         }
         hub.beat(name.as_str(), longest_pass(&head));
         let begun = Instant::now();
-        let result = reconciler.pass(&head).await;
+        number += 1;
+        let span = tracing::info_span!(target: "gitsync::span", "pass", env = %name, pass = number);
+        let result = reconciler.pass(&head).instrument(span).await;
         hub.count(|counters| {
             let passes = &mut counters.passes;
             passes.entry(name.to_string()).or_default().add(begun.elapsed());
