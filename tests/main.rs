@@ -1,12 +1,13 @@
 //! The integration tests: one binary, so that everything is linked once.
 //!
 //! `layers` holds the architecture, `cli` drives the built binary on git repositories alone, `real` drives the built
-//! binary on a real Kubernetes control plane, `render` compares the renderer with kustomize, `sandbox` the sandbox with
+//! binary on a real Kubernetes control plane, `dashboard` on two sandboxes, `render` compares the renderer with kustomize, `sandbox` the sandbox with
 //! that control plane, `k6` the load check with k6.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 
 mod cli;
+mod dashboard;
 mod harness;
 mod k6;
 mod layers;
@@ -26,6 +27,7 @@ fn every_file_is_declared() {
         ("harness", "harness/mod.rs"),
         ("render", "render/mod.rs"),
         ("cli", "cli/mod.rs"),
+        ("dashboard", "dashboard/mod.rs"),
         ("sandbox", "sandbox/mod.rs"),
         ("k6", "k6/mod.rs"),
     ] {

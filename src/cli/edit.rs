@@ -6,10 +6,12 @@ use super::Output;
 use super::context::{Checkout, Context};
 use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
-use crate::config::repository;
 use crate::diff::files;
-use crate::model::{CommitMessage, Edit};
+use crate::model::CommitMessage;
+use crate::problem::Problems;
+pub use crate::promote::orders::Wish;
 use crate::reconcile::feed::head_of;
+use crate::reconcile::orders::OrderError;
 use crate::source::Snapshot;
 use crate::world::git::{GitError, PushError};
 use crate::world::write_back::{Draft, Plan, Written, write_back};
@@ -26,23 +28,6 @@ pub struct EditArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
-}
-
-/// An edit, and what is said of it.
-#[derive(Debug, Clone)]
-pub struct Wish {
-    /// The environment that it is about.
-    pub environment: String,
-    /// That environment's directory; nothing outside it may change.
-    pub dir: String,
-    /// What changes.
-    pub edit: Edit,
-    /// What the commit says.
-    pub message: CommitMessage,
-    /// The answer when something changed.
-    pub done: String,
-    /// The answer when nothing had to change.
-    pub idle: String,
 }
 
 /// The files of a tip, with their configuration unless that is broken.
@@ -199,32 +184,6 @@ impl EditArgs {
     }
 }
 
-// === impl Tip ===
-
-impl Tip {
-    /// The directory of an environment. It is found although the configuration of another one is broken: the hand on
-    /// the wheel must work just then.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such environment.
-    pub fn environment_dir(&self, name: &str) -> Result<String, Failure> {
-        let dir = format!("{}/{name}", repository::ENVIRONMENTS);
-        if self
-            .snapshot
-            .tree()
-            .list(&dir)
-            .iter()
-            .any(|file| file == repository::ENVIRONMENT_FILE)
-        {
-            return Ok(dir);
-        }
-        let known: Vec<String> = self.snapshot.tree().list(repository::ENVIRONMENTS);
-        Err(Failure::usage(format!("there is no environment `{name}`"))
-            .hint(format!("environments are {}", known.join(", "))))
-    }
-}
-
 // === impl Failure ===
 
 impl From<GitError> for Failure {
@@ -236,5 +195,31 @@ impl From<GitError> for Failure {
 impl From<PushError> for Failure {
     fn from(error: PushError) -> Self {
         push_failure(error)
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        OrderError::Wrong(problems).into()
+    }
+}
+
+impl From<OrderError> for Failure {
+    fn from(error: OrderError) -> Self {
+        let hint = error.hint();
+        let failure = match error {
+            OrderError::Git(error) => return error.into(),
+            OrderError::Push(error) => return error.into(),
+            OrderError::Head(error) => return super::context::head_failure(error),
+            OrderError::Connect(error) => return super::context::connect_failure(error),
+            OrderError::Cluster(error) => return super::context::cluster_failure(error),
+            error @ OrderError::Refused(_) => Self::new(Kind::Refused, error),
+            error @ OrderError::Nobody => Self::unreachable(error),
+            error @ OrderError::Wrong(_) => Self::usage(error),
+        };
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }

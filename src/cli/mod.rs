@@ -59,9 +59,29 @@ pub struct Cli {
     /// Tell nothing but answers, warnings and errors
     #[arg(short, long, global = true, help_heading = "Global options")]
     quiet: bool,
+    /// Format of the log
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "GITSYNC_LOG_FORMAT",
+        help_heading = "Global options"
+    )]
+    log_format: LogFormat,
     /// Log more; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     verbose: u8,
+}
+
+/// Formats of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an object a line, with the environment and the pass that it belongs to.
+    Json,
 }
 
 const EXIT_CODES: &str = "\
@@ -150,7 +170,7 @@ pub fn main() -> ExitCode {
         }
     };
     let mut ui = Ui::new(cli.color, cli.quiet);
-    start_log(&ui, cli.verbose, cli.quiet);
+    start_log(&ui, cli.verbose, cli.quiet, cli.log_format);
     let result = run_command(&mut ui, cli);
     match result {
         Ok(answer) => ExitCode::from(answer.code()),
@@ -238,7 +258,10 @@ fn cancel_on_signal() -> Result<CancellationToken, Failure> {
 }
 
 /// The daemon's story: one line per event on stderr. `RUST_LOG` has the last word.
-fn start_log(ui: &Ui, verbose: u8, quiet: bool) {
+///
+/// A pass has a span with its environment and number. People read it from the lines themselves; programs get it with
+/// each line.
+fn start_log(ui: &Ui, verbose: u8, quiet: bool, format: LogFormat) {
     use tracing_subscriber::EnvFilter;
     let level = match (quiet, verbose) {
         (true, _) => "gitsync=warn",
@@ -246,12 +269,19 @@ fn start_log(ui: &Ui, verbose: u8, quiet: bool) {
         (false, 1) => "gitsync=debug",
         (false, _) => "gitsync=trace,kube=debug",
     };
+    let spans = match format {
+        LogFormat::Text => "off",
+        LogFormat::Json => "info",
+    };
+    let level = format!("{level},gitsync::span={spans}");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     // A second start, as in tests, keeps the first one's log.
-    let _ = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(ui.story_paint().enabled())
-        .with_target(false)
-        .try_init();
+        .with_target(false);
+    let _ = match format {
+        LogFormat::Text => log.with_ansi(ui.story_paint().enabled()).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
+    };
 }

@@ -101,7 +101,46 @@ fn unapproved(to: &Environment, promotion: &Promotion, proof: Proof<'_>) -> Opti
     })
 }
 
+/// When a bar ends by itself, if it does.
+#[must_use]
+pub fn ends(
+    bar: &Bar,
+    to: &Environment,
+    promotion: &Promotion,
+    proof: Proof<'_>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    match bar {
+        Bar::Suspended(_) => to
+            .orders
+            .suspension
+            .as_ref()
+            .and_then(|suspension| suspension.until),
+        Bar::Frozen(_) => promotion
+            .freezes
+            .iter()
+            .find(|freeze| freeze.from <= now && now < freeze.until)
+            .map(|freeze| freeze.until),
+        Bar::Soaking(_) => proof.verification().finished.checked_add(promotion.soak).ok(),
+        Bar::Quarantined(_) | Bar::Unapproved(_) => None,
+    }
+}
+
 // === impl Bar ===
+
+impl Bar {
+    /// The word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Suspended(_) => "suspended",
+            Self::Quarantined(_) => "quarantined",
+            Self::Frozen(_) => "frozen",
+            Self::Soaking(_) => "soaking",
+            Self::Unapproved(_) => "unapproved",
+        }
+    }
+}
 
 impl std::fmt::Display for Bar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

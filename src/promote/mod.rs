@@ -3,6 +3,7 @@
 pub mod decide;
 pub mod follow;
 pub mod guard;
+pub mod orders;
 pub mod overlay;
 pub mod proof;
 pub mod propose;

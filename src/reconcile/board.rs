@@ -9,7 +9,9 @@ use super::feed::Head;
 use super::hub::Hub;
 use crate::config::repository::Environment;
 use crate::promote::propose::EVIDENCE_TRAILER;
-use crate::report::board::{CommitView, EnvironmentView, HistoryView, PromotionView, TrailerView};
+use crate::report::board::{
+    CommitView, EnvironmentView, HistoryView, PromotionView, SuspensionView, TrailerView,
+};
 use crate::world::git::{Commit, GitError};
 use crate::world::remote::Remote;
 
@@ -18,6 +20,9 @@ const HISTORY: usize = 500;
 
 /// How many promotions it shows.
 const SHOWN: usize = 50;
+
+/// How the keys of trailers begin that gitsync writes: of promotions, and of what people order.
+const TRAILERS: &str = "Gitsync-";
 
 /// How many commits back the one is looked for that changed an overlay.
 const LOOK_BACK: usize = 30;
@@ -37,7 +42,10 @@ pub fn follow(hub: &Hub, remote: &Remote, head: &Head) {
                     .environments
                     .iter()
                     .find(|known| known.name == environment.name.as_str());
-                known.cloned().unwrap_or_else(|| Arc::new(unknown(environment)))
+                let mut view =
+                    known.map_or_else(|| unknown(environment), |known| EnvironmentView::clone(known));
+                view.suspended = suspension(environment);
+                Arc::new(view)
             })
             .collect();
         let promotions = head.config.promotions.values();
@@ -47,6 +55,8 @@ pub fn follow(hub: &Hub, remote: &Remote, head: &Head) {
                 from: promotion.from.to_string(),
                 to: promotion.to.to_string(),
                 gates: promotion.gates.clone(),
+                approval: promotion.approval,
+                soak_seconds: promotion.soak.as_secs(),
             })
             .collect();
         true
@@ -63,6 +73,16 @@ fn unknown(environment: &Environment) -> EnvironmentView {
     }
 }
 
+fn suspension(environment: &Environment) -> Option<SuspensionView> {
+    let spec = environment.orders.suspension.as_ref()?;
+    environment.orders.suspended(Timestamp::now())?;
+    Some(SuspensionView {
+        reason: spec.reason.clone(),
+        by: spec.by.clone(),
+        until: spec.until.map(|until| until.to_string()),
+    })
+}
+
 /// Puts on the board what git remembers: the promotions, and who changed each overlay last. Nothing waits for it.
 pub async fn remember(hub: Hub, remote: Remote, head: Arc<Head>) {
     tracing::debug!(revision = head.snapshot.revision().short(), "reading the history");
@@ -74,10 +94,10 @@ pub async fn remember(hub: Hub, remote: Remote, head: Arc<Head>) {
 
 async fn past(hub: &Hub, remote: &Remote, head: &Head) -> Result<(), GitError> {
     let commits = remote.history(head.snapshot.revision(), None, HISTORY).await?;
-    let promotions = promotions(&commits);
+    let told = told(&commits, |key| key.starts_with(TRAILERS));
     hub.update(|board| {
         board.head = commits.first().map(commit_view);
-        board.history = promotions.into_iter().map(Arc::new).collect();
+        board.history = told.into_iter().map(Arc::new).collect();
         true
     });
     for environment in head.config.environments.values() {
@@ -90,7 +110,12 @@ async fn past(hub: &Hub, remote: &Remote, head: &Head) -> Result<(), GitError> {
 /// The promotions among commits, as far as they are shown.
 #[must_use]
 pub fn promotions(commits: &[Commit]) -> Vec<HistoryView> {
-    let is_promotion = |commit: &&Commit| commit.trailers.iter().any(|(key, _)| key == EVIDENCE_TRAILER);
+    told(commits, |key| key == EVIDENCE_TRAILER)
+}
+
+/// The commits that have a trailer with such a key, as far as they are shown.
+fn told(commits: &[Commit], is_wanted: impl Fn(&str) -> bool) -> Vec<HistoryView> {
+    let is_told = |commit: &&Commit| commit.trailers.iter().any(|(key, _)| is_wanted(key));
     let view = |commit: &Commit| HistoryView {
         commit: commit_view(commit),
         trailers: commit
@@ -102,12 +127,7 @@ pub fn promotions(commits: &[Commit]) -> Vec<HistoryView> {
             })
             .collect(),
     };
-    commits
-        .iter()
-        .filter(is_promotion)
-        .take(SHOWN)
-        .map(view)
-        .collect()
+    commits.iter().filter(is_told).take(SHOWN).map(view).collect()
 }
 
 /// The newest commit before which the overlay was another one.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::Shared;
 use super::board;
@@ -33,7 +34,9 @@ const SETTLE: Duration = Duration::from_millis(150);
 pub async fn run(shared: Shared, poller: Poller) {
     let mut tasks: BTreeMap<EnvName, CancellationToken> = BTreeMap::new();
     let mut running = JoinSet::new();
-    running.spawn(poller.run(shared.cancel.clone()));
+    shared.hub.count_git(shared.remote.requests());
+    running.spawn(poller.run(shared.hub.clone(), shared.cancel.clone()));
+    running.spawn(super::orders::serve(shared.clone()));
     let mut feed = shared.feed.clone();
     let mut followed = None;
     loop {
@@ -93,6 +96,7 @@ async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
     let changed = reconciler.changed();
     let mut told = String::new();
     let mut pause = FIRST_PAUSE;
+    let mut number = 0_u64;
     while !cancel.is_cancelled() {
         let Some(head) = feed.take() else { return };
         if desk.take_verify() {
@@ -100,7 +104,9 @@ async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
         }
         hub.beat(name.as_str(), longest_pass(&head));
         let begun = Instant::now();
-        let result = reconciler.pass(&head).await;
+        number += 1;
+        let span = tracing::info_span!(target: "gitsync::span", "pass", env = %name, pass = number);
+        let result = reconciler.pass(&head).instrument(span).await;
         hub.count(|counters| {
             let passes = &mut counters.passes;
             passes.entry(name.to_string()).or_default().add(begun.elapsed());

@@ -9,6 +9,7 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::hub::Hub;
 use crate::config::repository::{self, Config, ENVIRONMENTS, is_at};
 use crate::model::{EnvName, Revision};
 use crate::problem::{Problem, Problems};
@@ -20,6 +21,9 @@ use crate::world::remote::Remote;
 const LOOK_BACK: usize = 50;
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long a look at the remote may take before its loop counts as hanging: more than the deadlines of its requests.
+const LONGEST_LOOK: Duration = Duration::from_secs(600);
 
 /// A commit with its configuration.
 #[derive(Debug, Clone)]
@@ -183,7 +187,7 @@ impl Feed {
 
 impl Poller {
     /// Looks until cancelled: at the interval, when poked, and when a local repository changes.
-    pub async fn run(self, cancel: CancellationToken) {
+    pub async fn run(self, hub: Hub, cancel: CancellationToken) {
         let _watcher = self
             .remote
             .git()
@@ -192,12 +196,14 @@ impl Poller {
             .and_then(|path| watch_refs(path, &self.poke));
         let mut failures: u32 = 0;
         loop {
+            hub.beat("git", LONGEST_LOOK);
             failures = if self.look().await {
                 0
             } else {
                 failures.saturating_add(1)
             };
             let pause = jittered(self.pause(failures));
+            hub.beat("git", pause + LONGEST_LOOK);
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = self.poke.notified() => {}

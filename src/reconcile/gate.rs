@@ -13,7 +13,7 @@ use super::promotion::gates_hash;
 use crate::config::load_check::LoadCheckSpec;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Plan, Rule};
-use crate::config::load_check::threshold::Operator;
+use crate::config::load_check::threshold::{Operator, Selection};
 use crate::config::repository::{Config, Promotion};
 use crate::config::verified::VerifiedImage;
 use crate::desired::Desired;
@@ -22,6 +22,7 @@ use crate::model::EnvName;
 use crate::problem::chain;
 use crate::record::{EvidenceKey, Synced, Verdict, Verification};
 use crate::report::board::CheckView;
+use crate::report::metrics::Quantile;
 use crate::verify::backends::{expected_images, judge};
 use crate::verify::judge::{LoadOutcome, LoadVerdict};
 use crate::world::cluster::{Cluster, ClusterError, service};
@@ -251,11 +252,26 @@ async fn measure(
         .await;
         return run.map(|(_, run)| run.concluded()).map_err(|error| chain(&error));
     }
-    let checked = load::check(plan, &origin, progress, &shared.cancel).await;
-    checked
-        .map(|checked| checked.verdict)
-        .map_err(|error| chain(&error))
+    let sent = plan.clone();
+    let checked = load::check(plan, &origin, progress, &shared.cancel)
+        .await
+        .map_err(|error| chain(&error))?;
+    let all = Selection {
+        metric: Metric::HttpReqDuration,
+        tags: Vec::new(),
+    };
+    let trend = checked.samples.trend(&sent, &all);
+    let quantiles = QUANTILES.into_iter();
+    let seen = quantiles.filter_map(|(label, rank)| Some((label, trend.percentile(rank)?)));
+    let key = (subject.environment.to_string(), name.to_owned());
+    shared
+        .hub
+        .count(|counters| drop(counters.latencies.insert(key, seen.collect())));
+    Ok(checked.verdict)
 }
+
+/// The quantiles of the response times that metrics have.
+const QUANTILES: [(Quantile, f64); 4] = [("0.5", 50.0), ("0.9", 90.0), ("0.95", 95.0), ("0.99", 99.0)];
 
 /// What people see of a load check before its first request.
 fn shown(name: &str, plan: &Plan) -> CheckView {

@@ -11,17 +11,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use super::orders::{Carried, Mailbox, Order, OrderError};
 use crate::model::EnvName;
-use crate::report::board::{Board, CheckView, EnvironmentView, LatencyView};
+use crate::report::board::{ActionView, Board, CheckView, EnvironmentView, LatencyView};
 use crate::report::metrics::Counters;
 use crate::verify::progress::Progress;
 use crate::world::cluster::Cluster;
 use crate::world::cluster::family::Family;
+use crate::world::remote::Requests;
 
 /// How old what belongs to an environment's objects may be before a reader has it read again.
 const FAMILY_AGE: Duration = Duration::from_secs(2);
+
+/// How many actions of people are remembered.
+const ACTIONS: usize = 50;
 
 /// How long a reader waits for it.
 const FAMILY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,6 +40,9 @@ struct Inner {
     board: watch::Sender<Arc<Board>>,
     desks: Mutex<BTreeMap<EnvName, Arc<Desk>>>,
     counters: Mutex<Counters>,
+    orders: Mailbox,
+    begun: Timestamp,
+    git: Mutex<Option<Requests>>,
     /// By when each loop has to be heard of again.
     beats: Mutex<BTreeMap<String, Instant>>,
 }
@@ -76,6 +85,9 @@ impl Default for Hub {
             board: watch::Sender::new(Arc::new(board)),
             desks: Mutex::default(),
             counters: Mutex::default(),
+            orders: Mailbox::default(),
+            begun: Timestamp::now(),
+            git: Mutex::default(),
             beats: Mutex::default(),
         }))
     }
@@ -161,7 +173,11 @@ impl Hub {
     pub fn forget(&self, name: &EnvName) {
         lock(&self.0.desks).remove(name);
         lock(&self.0.beats).remove(name.as_str());
-        lock(&self.0.counters).passes.remove(name.as_str());
+        let mut counters = lock(&self.0.counters);
+        counters.passes.remove(name.as_str());
+        counters.leads.remove(name.as_str());
+        counters.latencies.retain(|(env, _), _| env != name.as_str());
+        counters.promotions.retain(|(env, _), _| env != name.as_str());
     }
 
     /// Asks something of an environment; false when nobody keeps it.
@@ -177,6 +193,28 @@ impl Hub {
         true
     }
 
+    /// Remembers what a person asked for; the oldest make room.
+    pub fn note(&self, action: ActionView) {
+        self.update(|board| {
+            board.actions.insert(0, action);
+            board.actions.truncate(ACTIONS);
+            true
+        });
+    }
+
+    /// Where orders are left.
+    #[must_use]
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.0.orders
+    }
+
+    /// Leaves an order for the daemon, and waits for what it comes to; `None` when nobody keeps the environment.
+    pub async fn order(&self, name: &str, order: Order, by: String) -> Option<Result<Carried, OrderError>> {
+        let name: EnvName = name.parse().ok()?;
+        self.known_desk(&name)?;
+        Some(self.0.orders.send(name, order, by).await)
+    }
+
     /// Reads what belongs to an environment's objects, unless it was read just now. What takes too long is left out.
     pub async fn look(&self, name: &str) {
         let Some(desk) = name.parse().ok().and_then(|name| self.known_desk(&name)) else {
@@ -190,6 +228,17 @@ impl Hub {
         }
     }
 
+    /// When the process began.
+    #[must_use]
+    pub fn begun(&self) -> Timestamp {
+        self.0.begun
+    }
+
+    /// Says where requests to git are counted.
+    pub fn count_git(&self, requests: Requests) {
+        *lock(&self.0.git) = Some(requests);
+    }
+
     /// Counts something.
     pub fn count(&self, count: impl FnOnce(&mut Counters)) {
         count(&mut lock(&self.0.counters));
@@ -198,7 +247,12 @@ impl Hub {
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        lock(&self.0.counters).clone()
+        let mut counters = lock(&self.0.counters).clone();
+        counters.git = lock(&self.0.git)
+            .as_ref()
+            .map(Requests::counted)
+            .unwrap_or_default();
+        counters
     }
 
     /// Says that a loop goes on, and will be heard of again within `limit`.

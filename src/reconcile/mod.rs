@@ -15,6 +15,7 @@ pub mod environment;
 pub mod feed;
 pub mod gate;
 pub mod hub;
+pub mod orders;
 pub mod promotion;
 
 use std::path::PathBuf;

@@ -6,12 +6,16 @@ use super::Shared;
 use super::feed::{Head, HeadError, head_of};
 use crate::config::repository::{Config, Environment, Promotion};
 use crate::desired::hex;
+use crate::desired::tree::render;
+use crate::diff::rendered::{Pairing, between};
+use crate::diff::{files, text};
 use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
 use crate::promote::decide::Due;
 use crate::promote::guard::{Bar, bar};
 use crate::promote::proof::Proof;
 use crate::promote::propose::{EVIDENCE_TRAILER, Proposal, Trees, propose};
+use crate::report::paint::Paint;
 use crate::source::Snapshot;
 use crate::world::git::{GitError, PushError};
 use crate::world::remote::Remote;
@@ -142,9 +146,43 @@ pub async fn promote(
     })
 }
 
+/// What promoting `proof` would commit and change, as people read it, with secrets masked; `None` when it would change
+/// nothing, was done already, or is refused.
+///
+/// # Errors
+///
+/// When git or an overlay cannot be read.
+pub async fn preview(
+    remote: &Remote,
+    head: &Head,
+    promotion: &Promotion,
+    proof: Proof<'_>,
+) -> Result<Option<String>, PromotionError> {
+    if was_promoted(remote, head, proof).await? {
+        return Ok(None);
+    }
+    let Proposal::Commit { edit, desired, .. } = proposal(remote, head, promotion, proof).await? else {
+        return Ok(None);
+    };
+    let to = environment(&head.config, &promotion.to)?;
+    let pinned = match to.verified.as_ref().and_then(|verified| verified.revision().ok()) {
+        Some(revision) => Some(remote.snapshot(&revision).await?),
+        None => None,
+    };
+    let now = render(to, &head.snapshot, pinned.as_ref()).map(|now| now.objects);
+    let objects = between(&now.unwrap_or_default(), &desired.objects, Pairing::Exact);
+    let commit = files::patch(head.snapshot.tree(), &edit, Paint::default());
+    let objects = text::unified(&objects, text::Style::default());
+    Ok(Some(format!("{commit}\n{objects}")))
+}
+
 /// Why what was proved waits, as `head` orders it: the receiving environment's orders, the promotion's own gates, and
 /// whether the environment that proved it is left alone.
-fn barred(head: &Head, promotion: &Promotion, proof: Proof<'_>) -> Result<Option<Bar>, PromotionError> {
+///
+/// # Errors
+///
+/// When git no longer holds one of the environments.
+pub fn barred(head: &Head, promotion: &Promotion, proof: Proof<'_>) -> Result<Option<Bar>, PromotionError> {
     let (from, to) = (
         environment(&head.config, &promotion.from)?,
         environment(&head.config, &promotion.to)?,

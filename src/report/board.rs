@@ -28,7 +28,9 @@ pub struct Board {
     pub environments: Vec<Arc<EnvironmentView>>,
     /// The ways from one environment to the next.
     pub promotions: Vec<PromotionView>,
-    /// Promotions that git remembers, newest first.
+    /// What people asked for here since the process started, newest first; what they committed is in git as well.
+    pub actions: Vec<ActionView>,
+    /// Promotions that git remembers, and what people ordered (rollbacks, approvals, suspensions), newest first.
     #[serde(serialize_with = "shared")]
     #[schemars(with = "Vec<HistoryView>")]
     pub history: Vec<Arc<HistoryView>>,
@@ -48,6 +50,26 @@ pub struct CommitView {
     pub subject: String,
 }
 
+/// What a person asked for on the dashboard or by the API.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionView {
+    /// When (RFC 3339).
+    pub time: String,
+    /// Who, by their own word, and from where.
+    pub by: String,
+    /// `sync`, `verify`, `approve`, `rollback`, `suspend` or `resume`.
+    pub action: String,
+    /// The environment.
+    pub environment: String,
+    /// Whether it was done.
+    pub done: bool,
+    /// What came of it, in one sentence.
+    pub message: String,
+    /// The commit that it made.
+    pub revision: Option<String>,
+}
+
 /// A way from one environment to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -60,6 +82,40 @@ pub struct PromotionView {
     pub to: String,
     /// The load checks that have to pass.
     pub gates: Vec<String>,
+    /// Whether a person has to approve what was proved.
+    pub approval: bool,
+    /// How long what was proved waits, in seconds.
+    pub soak_seconds: u64,
+}
+
+/// Why an environment is left alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SuspensionView {
+    /// Why.
+    pub reason: String,
+    /// Who suspended it.
+    pub by: Option<String>,
+    /// When it ends by itself (RFC 3339).
+    pub until: Option<String>,
+}
+
+/// A promotion that is proved, and waits for a person or the clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitView {
+    /// The promotion.
+    pub promotion: String,
+    /// What is waited for: `suspended`, `quarantined`, `frozen`, `soaking` or `unapproved`.
+    pub kind: String,
+    /// One sentence.
+    pub message: String,
+    /// When it ends by itself (RFC 3339).
+    pub until: Option<String>,
+    /// The name of what was proved; an approval names it.
+    pub evidence: String,
+    /// The commit that the promotion will be, and what it changes among the objects, with secrets masked.
+    pub next: String,
 }
 
 /// What an environment is doing.
@@ -119,6 +175,10 @@ pub struct EnvironmentView {
     pub changed_by: Option<CommitView>,
     /// Everything that is wrong with it.
     pub problems: Vec<String>,
+    /// Why it is left alone, if it is.
+    pub suspended: Option<SuspensionView>,
+    /// The promotions that begin here, are proved, and wait.
+    pub waits: Vec<WaitView>,
     /// How many objects differ from git.
     pub drift: u32,
     /// The objects, in the order of their ids.
@@ -226,6 +286,8 @@ pub struct VerificationView {
     pub reason: String,
     /// The figures of each gate.
     pub figures: Vec<String>,
+    /// The images that ran, with their digests where the cluster knew them.
+    pub images: Vec<String>,
     /// The commit that was verified.
     pub revision: String,
     /// When it began (RFC 3339).
@@ -280,11 +342,11 @@ pub struct LatencyView {
     pub max_millis: f64,
 }
 
-/// A promotion that git remembers.
+/// A promotion that git remembers, or an order of a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryView {
-    /// The commit that promoted.
+    /// The commit.
     pub commit: CommitView,
     /// Its trailers in order: the images, the proof, the figures.
     pub trailers: Vec<TrailerView>,

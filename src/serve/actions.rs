@@ -1,70 +1,56 @@
-//! Actions: what a person may ask of the daemon. It does nothing that it would not do by itself, only sooner.
+//! Actions: how a person's wish gets here. What it may be, and what comes of it, is told in [`verbs`](super::verbs).
 //!
 //! From a page, an action needs the session's cookie (SameSite=Strict), the form's token and our own origin; from a
-//! program, the token as `Authorization: Bearer`. Each one is logged.
+//! program, the token as `Authorization: Bearer`. Each one is logged, and stands on the board.
 
 use std::time::Duration;
 
 use hyper::header::SET_COOKIE;
 use hyper::{HeaderMap, StatusCode};
+use serde_json::{Map, Value, json};
 
 use super::Site;
-use super::guard::Guard;
+use super::guard::{Guard, Session};
 use super::respond::{self, Answer};
 use super::route::paged;
-use crate::reconcile::hub::Ask;
+use super::verbs::{Refused, Verb, Via, bad, person};
 use crate::report::page;
 
 /// How long the answer to a wrong token takes, which makes guessing slow.
 const WRONG_TOKEN: Duration = Duration::from_millis(500);
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Sync,
-    Verify,
-}
-
-// === impl Verb ===
-
-impl Verb {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Sync => "sync",
-            Self::Verify => "verify",
-        }
-    }
-
-    fn ask(self) -> Ask {
-        match self {
-            Self::Sync => Ask::Sync,
-            Self::Verify => Ask::Verify,
-        }
-    }
-}
 
 /// Begins a session, if the form has the token.
 pub(super) async fn login(site: &Site, headers: &HeaderMap, body: &[u8]) -> Answer {
     if !Guard::is_same_site(headers) {
         return forged(site, headers);
     }
-    let given = field(body, "token").unwrap_or_default();
-    if !site.guard.is_token(&given) {
+    let fields = fields(body);
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    if !site.guard.is_token(text("token").unwrap_or_default()) {
         tracing::warn!("a sign-in with a wrong token");
         tokio::time::sleep(WRONG_TOKEN).await;
-        return paged(site, headers, |frame| {
-            respond::html(StatusCode::FORBIDDEN, page::login(frame, true))
-        });
+        return refuse_login(site, headers, StatusCode::FORBIDDEN, "That is not the token.");
     }
-    tracing::info!("signed in");
+    let name = match person(text("name")) {
+        Ok(name) => name,
+        Err(refused) => return refuse_login(site, headers, refused.status, &refused.why),
+    };
+    tracing::info!(name = name.as_deref().unwrap_or_default(), "signed in");
     let mut answer = respond::see("/");
-    respond::set(&mut answer, SET_COOKIE, &site.guard.begin_session());
+    let cookie = site.guard.begin_session(name.as_deref().unwrap_or_default());
+    respond::set(&mut answer, SET_COOKIE, &cookie);
     answer
+}
+
+fn refuse_login(site: &Site, headers: &HeaderMap, status: StatusCode, why: &str) -> Answer {
+    paged(site, headers, |frame| {
+        respond::html(status, page::login(frame, Some(why)))
+    })
 }
 
 /// Ends a session.
 pub(super) fn logout(site: &Site, headers: &HeaderMap, body: &[u8]) -> Answer {
-    if !is_own_form(site, headers, body) {
+    if own_form(site, headers, &fields(body)).is_none() {
         return forged(site, headers);
     }
     let mut answer = respond::see("/");
@@ -73,21 +59,34 @@ pub(super) fn logout(site: &Site, headers: &HeaderMap, body: &[u8]) -> Answer {
 }
 
 /// An action from a page.
-pub(super) fn by_form(site: &Site, headers: &HeaderMap, body: &[u8], name: &str, verb: Verb) -> Answer {
-    if !is_own_form(site, headers, body) {
+pub(super) async fn by_form(site: &Site, headers: &HeaderMap, body: &[u8], name: &str, verb: Verb) -> Answer {
+    let mut fields = fields(body);
+    let Some(session) = own_form(site, headers, &fields) else {
         return forged(site, headers);
+    };
+    // An empty field of a form is one that was not filled in; who asks is known from the session alone.
+    fields.retain(|name, value| !matches!(name.as_str(), "form" | "by") && value != "");
+    match verb
+        .perform(site, name, fields, Via::Page(session.name.as_deref()))
+        .await
+    {
+        Ok(_) => respond::see(&format!("/environments/{name}")),
+        Err(refused) => paged(site, headers, |frame| {
+            let back = format!("/environments/{name}");
+            let page = page::not_done(frame, verb.word(), &refused.why, refused.hint.as_deref(), &back);
+            respond::html(refused.status, page)
+        }),
     }
-    if !act(site, name, verb, "page") {
-        return paged(site, headers, |frame| {
-            let page = page::refusal(frame, "Not found", "There is no such environment.");
-            respond::html(StatusCode::NOT_FOUND, page)
-        });
-    }
-    respond::see(&format!("/environments/{name}"))
 }
 
 /// An action from a program.
-pub(super) fn by_token(site: &Site, headers: &HeaderMap, name: &str, verb: Verb) -> Answer {
+pub(super) async fn by_token(
+    site: &Site,
+    headers: &HeaderMap,
+    body: &[u8],
+    name: &str,
+    verb: Verb,
+) -> Answer {
     if !Guard::is_same_site(headers) {
         return respond::refusal(StatusCode::FORBIDDEN, "another site's page may not act here");
     }
@@ -102,27 +101,47 @@ pub(super) fn by_token(site: &Site, headers: &HeaderMap, name: &str, verb: Verb)
             "this needs the token: Authorization: Bearer …",
         );
     }
-    if !act(site, name, verb, "api") {
-        return respond::refusal(StatusCode::NOT_FOUND, "there is no such environment");
-    }
-    respond::json(StatusCode::ACCEPTED, &serde_json::json!({"accepted": true}))
-}
-
-fn act(site: &Site, name: &str, verb: Verb, by: &'static str) -> bool {
-    let asked = site.hub.ask(name, verb.ask());
-    if asked {
-        site.feed.poke();
-        tracing::info!(env = name, action = verb.word(), by, "a person asked");
-    }
-    asked
-}
-
-fn is_own_form(site: &Site, headers: &HeaderMap, body: &[u8]) -> bool {
-    let Some(session) = site.guard.session(headers) else {
-        return false;
+    let performed = match object(body) {
+        Ok(fields) => verb.perform(site, name, fields, Via::Api).await,
+        Err(refused) => Err(refused),
     };
-    let given = field(body, "form").unwrap_or_default();
-    Guard::is_same_site(headers) && site.guard.same(&given, &site.guard.form_token(&session))
+    match performed {
+        Ok(performed) if performed.done => respond::json(
+            StatusCode::OK,
+            &json!({
+                "changed": performed.revision.is_some(),
+                "revision": performed.revision,
+                "message": performed.message,
+            }),
+        ),
+        Ok(performed) => respond::json(
+            StatusCode::ACCEPTED,
+            &json!({"accepted": true, "message": performed.message}),
+        ),
+        Err(refused) => {
+            let error = json!({"error": refused.why, "hint": refused.hint});
+            respond::json(refused.status, &error)
+        }
+    }
+}
+
+/// The fields of a program's body; nothing is the same as none.
+fn object(body: &[u8]) -> Result<Map<String, Value>, Refused> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(bad("the body has to be a JSON object".to_owned())),
+        Err(error) => Err(bad(format!("the body is no JSON: {error}"))),
+    }
+}
+
+fn own_form(site: &Site, headers: &HeaderMap, fields: &Map<String, Value>) -> Option<Session> {
+    let session = site.guard.session(headers)?;
+    let given = fields.get("form").and_then(Value::as_str).unwrap_or_default();
+    let is_ours = Guard::is_same_site(headers) && site.guard.same(given, &site.guard.form_token(&session));
+    is_ours.then_some(session)
 }
 
 fn forged(site: &Site, headers: &HeaderMap) -> Answer {
@@ -133,12 +152,18 @@ fn forged(site: &Site, headers: &HeaderMap) -> Answer {
     })
 }
 
-/// A field of a form (application/x-www-form-urlencoded).
-fn field(body: &[u8], name: &str) -> Option<String> {
-    let text = std::str::from_utf8(body).ok()?;
-    let value = text
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+/// The fields of a form (application/x-www-form-urlencoded); one that cannot be decoded is left out.
+fn fields(body: &[u8]) -> Map<String, Value> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    text.split('&')
+        .filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some((decoded(name)?, Value::String(decoded(value)?)))
+        })
+        .collect()
+}
+
+fn decoded(value: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(value.len());
     let mut bytes = value.bytes();
     while let Some(byte) = bytes.next() {
@@ -167,7 +192,8 @@ mod tests {
             ("token=%2", None),
             ("token=%zz", None),
         ] {
-            assert_eq!(field(body.as_bytes(), "token").as_deref(), wanted, "{body}");
+            let fields = fields(body.as_bytes());
+            assert_eq!(fields.get("token").and_then(Value::as_str), wanted, "{body}");
         }
     }
 }

@@ -25,6 +25,13 @@ pub(super) struct Guard {
     settings: Settings,
 }
 
+/// Somebody who signed in.
+pub(super) struct Session {
+    text: String,
+    /// Their name, if they gave one.
+    pub(super) name: Option<String>,
+}
+
 // === impl Key ===
 
 impl Key {
@@ -108,12 +115,12 @@ impl Guard {
         token.is_some_and(|token| self.key.same(given, token))
     }
 
-    /// The `Set-Cookie` of a new session.
-    pub(super) fn begin_session(&self) -> String {
-        let ends = now() + SESSION.as_secs();
-        let session = format!("{ends}.{}", self.key.sign("session", &ends.to_string()));
+    /// The `Set-Cookie` of a new session of somebody with that name.
+    pub(super) fn begin_session(&self, name: &str) -> String {
+        let body = format!("{}.{}", now() + SESSION.as_secs(), hex(name.as_bytes()));
+        let signature = self.key.sign("session", &body);
         format!(
-            "{COOKIE_NAME}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
+            "{COOKIE_NAME}={body}.{signature}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
             SESSION.as_secs()
         )
     }
@@ -124,23 +131,28 @@ impl Guard {
     }
 
     /// The session of a request, if it has one that is good.
-    pub(super) fn session(&self, headers: &HeaderMap) -> Option<String> {
+    pub(super) fn session(&self, headers: &HeaderMap) -> Option<Session> {
         let cookies = headers
             .get_all(COOKIE)
             .iter()
             .filter_map(|value| value.to_str().ok());
-        let session = cookies
+        let text = cookies
             .flat_map(|cookies| cookies.split(';'))
             .find_map(|cookie| cookie.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))?;
-        let (ends, signature) = session.split_once('.')?;
-        let is_ours = self.has_token() && self.key.same(signature, &self.key.sign("session", ends));
+        let (body, signature) = text.rsplit_once('.')?;
+        let is_ours = self.has_token() && self.key.same(signature, &self.key.sign("session", body));
+        let (ends, name) = body.split_once('.').filter(|_| is_ours)?;
         let lasts = ends.parse::<u64>().is_ok_and(|ends| ends > now());
-        (is_ours && lasts).then(|| session.to_owned())
+        let name = String::from_utf8(unhex(name)?).ok()?;
+        lasts.then(|| Session {
+            text: text.to_owned(),
+            name: (!name.is_empty()).then_some(name),
+        })
     }
 
     /// What forms of a session carry.
-    pub(super) fn form_token(&self, session: &str) -> String {
-        self.key.sign("form", session)
+    pub(super) fn form_token(&self, session: &Session) -> String {
+        self.key.sign("form", &session.text)
     }
 }
 
@@ -159,6 +171,16 @@ fn now() -> u64 {
 
 fn hex(bytes: &[u8]) -> String {
     crate::desired::hex(bytes)
+}
+
+/// The bytes that hexadecimal digits stand for.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len() / 2)
+        .map(|index| u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -202,10 +224,12 @@ mod tests {
     #[test]
     fn a_session_is_good_only_as_it_was_made() {
         let guard = mk_guard();
-        let cookie = guard.begin_session();
+        let cookie = guard.begin_session("Ann");
         let session = cookie.split(';').next().unwrap();
         let seen = |cookie: &str| guard.session(&mk_headers(&[("cookie", cookie)]));
-        assert!(seen(session).is_some());
+        assert_eq!(seen(session).unwrap().name.as_deref(), Some("Ann"));
+        let nameless = guard.begin_session("");
+        assert_eq!(seen(nameless.split(';').next().unwrap()).unwrap().name, None);
         assert!(seen(&format!("a=b; {session}")).is_some());
         assert!(mk_guard().session(&mk_headers(&[("cookie", session)])).is_none());
         for forged in [
@@ -213,6 +237,7 @@ mod tests {
             "gitsync-session=",
             &format!("{session}0"),
             &session.replace('=', "=9"),
+            &session.replace(&hex(b"Ann"), &hex(b"Bob")),
         ] {
             assert!(seen(forged).is_none(), "{forged}");
         }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use hyper::HeaderMap;
 use ring::hmac;
 
-use super::guard::Guard;
+use super::guard::{Guard, unhex};
 
 /// The longest body, in bytes.
 pub(super) const LONGEST: usize = 1024 * 1024;
@@ -96,15 +96,6 @@ fn is_signed(guard: &Guard, headers: &HeaderMap, body: &[u8]) -> bool {
     };
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     hmac::verify(&key, body, &signature).is_ok()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    (0..32)
-        .map(|index| u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok())
-        .collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod openapi;
 mod respond;
 mod route;
 mod stream;
+mod verbs;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

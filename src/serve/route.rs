@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::guard::Guard;
 use super::hook::{self, Delivery};
 use super::respond::{self, Answer};
+use super::verbs::Verb;
 use super::{Site, actions, openapi, stream};
 use crate::report::page::{self, Frame, Viewer};
 use crate::report::{board::Board, metrics};
@@ -42,7 +43,7 @@ pub(super) enum To {
     LoginForm,
     Login,
     Logout,
-    Act(actions::Verb),
+    Act(Verb),
     Style,
     Script,
     Icon,
@@ -51,7 +52,7 @@ pub(super) enum To {
     ApiHistory,
     ApiEvents,
     ApiDocument,
-    ApiAct(actions::Verb),
+    ApiAct(Verb),
     Health,
     Ready,
     Metrics,
@@ -76,10 +77,8 @@ const fn post(path: &'static str, to: To, summary: &'static str) -> Route {
     }
 }
 
-use actions::Verb::{Sync, Verify};
-
 /// Everything that is answered.
-pub(super) const ROUTES: [Route; 23] = [
+pub(super) const ROUTES: [Route; 31] = [
     get("/", To::Overview, "The page with all environments"),
     get(
         "/environments/{name}",
@@ -92,13 +91,33 @@ pub(super) const ROUTES: [Route; 23] = [
     post("/logout", To::Logout, "Sign out"),
     post(
         "/environments/{name}/sync",
-        To::Act(Sync),
+        To::Act(Verb::Sync),
         "Sync now, from the page",
     ),
     post(
         "/environments/{name}/verify",
-        To::Act(Verify),
+        To::Act(Verb::Verify),
         "Verify again, from the page",
+    ),
+    post(
+        "/environments/{name}/approve",
+        To::Act(Verb::Approve),
+        "Approve, from the page",
+    ),
+    post(
+        "/environments/{name}/rollback",
+        To::Act(Verb::Rollback),
+        "Roll back, from the page",
+    ),
+    post(
+        "/environments/{name}/suspend",
+        To::Act(Verb::Suspend),
+        "Suspend, from the page",
+    ),
+    post(
+        "/environments/{name}/resume",
+        To::Act(Verb::Resume),
+        "Resume, from the page",
     ),
     get("/static/app.css", To::Style, "The style of the pages"),
     get("/static/app.js", To::Script, "The script of the pages"),
@@ -113,7 +132,7 @@ pub(super) const ROUTES: [Route; 23] = [
     get(
         "/api/v1/history",
         To::ApiHistory,
-        "The promotions that git remembers",
+        "The promotions that git remembers, and what people ordered",
     ),
     get(
         "/api/v1/events",
@@ -123,13 +142,33 @@ pub(super) const ROUTES: [Route; 23] = [
     get("/api/v1/openapi.json", To::ApiDocument, "This document"),
     post(
         "/api/v1/environments/{name}/sync",
-        To::ApiAct(Sync),
+        To::ApiAct(Verb::Sync),
         "Look at git and the cluster now",
     ),
     post(
         "/api/v1/environments/{name}/verify",
-        To::ApiAct(Verify),
+        To::ApiAct(Verb::Verify),
         "Run a verification that failed once more; what passes is promoted as always",
+    ),
+    post(
+        "/api/v1/environments/{name}/approve",
+        To::ApiAct(Verb::Approve),
+        "Allow the promotion of what was proved, by a commit",
+    ),
+    post(
+        "/api/v1/environments/{name}/rollback",
+        To::ApiAct(Verb::Rollback),
+        "Go back to the state before the last promotion, by a commit; what is left goes into quarantine",
+    ),
+    post(
+        "/api/v1/environments/{name}/suspend",
+        To::ApiAct(Verb::Suspend),
+        "Leave the environment alone, by a commit",
+    ),
+    post(
+        "/api/v1/environments/{name}/resume",
+        To::ApiAct(Verb::Resume),
+        "Take care of the environment again, by a commit",
     ),
     get("/healthz", To::Health, "Whether every loop goes on"),
     get("/readyz", To::Ready, "Whether git was read"),
@@ -175,8 +214,8 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>) -> Answer {
     match route.to {
         To::Login => actions::login(site, &parts.headers, &body).await,
         To::Logout => actions::logout(site, &parts.headers, &body),
-        To::Act(verb) => actions::by_form(site, &parts.headers, &body, name, verb),
-        To::ApiAct(verb) => actions::by_token(site, &parts.headers, name, verb),
+        To::Act(verb) => actions::by_form(site, &parts.headers, &body, name, verb).await,
+        To::ApiAct(verb) => actions::by_token(site, &parts.headers, &body, name, verb).await,
         To::Hook => hooked(site, &parts.headers, &body),
         to => read_only(site, &parts.headers, to, name).await,
     }
@@ -216,9 +255,7 @@ async fn read_only(site: &Site, headers: &HeaderMap, to: To, name: &str) -> Answ
     match to {
         To::Overview => paged(site, headers, |frame| respond::html(ok, page::overview(frame))),
         To::History => paged(site, headers, |frame| respond::html(ok, page::history(frame))),
-        To::LoginForm => paged(site, headers, |frame| {
-            respond::html(ok, page::login(frame, false))
-        }),
+        To::LoginForm => paged(site, headers, |frame| respond::html(ok, page::login(frame, None))),
         To::Environment => {
             site.hub.look(name).await;
             paged(site, headers, |frame| match page::environment(frame, name) {
@@ -261,12 +298,15 @@ async fn read_only(site: &Site, headers: &HeaderMap, to: To, name: &str) -> Answ
 /// Answers with a page that knows who looks.
 pub(super) fn paged(site: &Site, headers: &HeaderMap, answer: impl FnOnce(Frame<'_>) -> Answer) -> Answer {
     let board: Board = site.hub.board();
-    let form_token = site
-        .guard
-        .session(headers)
-        .map(|session| site.guard.form_token(&session));
-    let viewer = match &form_token {
-        Some(form_token) => Viewer::Operator { form_token },
+    let session = site.guard.session(headers);
+    let signed_in = session
+        .as_ref()
+        .map(|session| (session, site.guard.form_token(session)));
+    let viewer = match &signed_in {
+        Some((session, form_token)) => Viewer::Operator {
+            form_token,
+            name: session.name.as_deref(),
+        },
         None if site.guard.has_token() => Viewer::Guest,
         None => Viewer::Reader,
     };

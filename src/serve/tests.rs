@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::model::EnvName;
-use crate::report::board::{Board, EnvironmentView, HistoryView};
+use crate::report::board::{EnvironmentView, HistoryView};
 use crate::world::git::{Git, GitOptions};
 use crate::world::remote::Remote;
 
@@ -211,6 +211,76 @@ async fn every_endpoint_answers_and_refuses_what_it_must() {
             202,
         ),
         (
+            "a body that is no JSON",
+            "POST /api/v1/environments/prod/sync",
+            &[auth],
+            "by=ann",
+            400,
+        ),
+        (
+            "a field that there is not",
+            "POST /api/v1/environments/prod/sync",
+            &[auth],
+            "{\"force\":true}",
+            400,
+        ),
+        (
+            "a suspension without a reason",
+            "POST /api/v1/environments/prod/suspend",
+            &[auth],
+            "{}",
+            400,
+        ),
+        (
+            "an order that nobody carries out",
+            "POST /api/v1/environments/prod/resume",
+            &[auth],
+            "",
+            503,
+        ),
+        (
+            "an order elsewhere",
+            "POST /api/v1/environments/none/resume",
+            &[auth],
+            "",
+            404,
+        ),
+        (
+            "an approval without token",
+            "POST /api/v1/environments/prod/approve",
+            &[],
+            "{\"evidence\":\"a\"}",
+            401,
+        ),
+        (
+            "a rollback without token",
+            "POST /api/v1/environments/prod/rollback",
+            &[],
+            "{\"reason\":\"a\"}",
+            401,
+        ),
+        (
+            "a suspension without token",
+            "POST /api/v1/environments/prod/suspend",
+            &[],
+            "{\"reason\":\"a\"}",
+            401,
+        ),
+        (
+            "a resumption without token",
+            "POST /api/v1/environments/prod/resume",
+            &[],
+            "",
+            401,
+        ),
+        (
+            "a page's rollback without a session",
+            "POST /environments/prod/rollback",
+            &[],
+            "form=x&reason=a",
+            403,
+        ),
+        (
             "an action elsewhere",
             "POST /api/v1/environments/none/sync",
             &[auth],
@@ -268,6 +338,13 @@ async fn every_endpoint_answers_and_refuses_what_it_must() {
         ),
         ("a large form", "POST /login", &[], &large, 413),
         ("a wrong token", "POST /login", &[], "token=wrong", 403),
+        (
+            "a name that is an address",
+            "POST /login",
+            &[],
+            "token=a-token-of-some-length&name=%3Ca%40b%3E",
+            400,
+        ),
         (
             "a sign-in from another site",
             "POST /login",
@@ -433,53 +510,4 @@ async fn followers_hear_of_every_change() {
             .environment(&name, |view| view.message = format!("change {number}"));
     }
     assert!(seen.contains("text/event-stream"), "{seen}");
-}
-
-/// Fifty applications in five environments, measured by hand: `cargo test --release --lib page_of_250 -- --ignored
-/// --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stderr, reason = "a measurement is told")]
-fn a_page_of_250_applications() {
-    use crate::report::board::ResourceView;
-    use crate::report::page::{Frame, Viewer, environment, overview};
-    let mk = |name: String| {
-        let resource = |app: usize, kind: &str| ResourceView {
-            kind: kind.into(),
-            namespace: format!("app-{app}"),
-            name: format!("app-{app}"),
-            ..ResourceView::default()
-        };
-        let resources = (0..50).flat_map(|app| {
-            ["Namespace", "Deployment", "Service", "ConfigMap"].map(|kind| resource(app, kind))
-        });
-        Arc::new(EnvironmentView {
-            name,
-            images: (0..50)
-                .map(|app| format!("registry.example/team/app-{app}:0123456789abcdef"))
-                .collect(),
-            resources: resources.collect(),
-            ..EnvironmentView::default()
-        })
-    };
-    let board = Board {
-        environments: (0..5).map(|index| mk(format!("env-{index}"))).collect(),
-        ..Board::default()
-    };
-    let frame = Frame {
-        board: &board,
-        now: jiff::Timestamp::UNIX_EPOCH,
-        viewer: Viewer::Reader,
-    };
-    let begun = std::time::Instant::now();
-    let page = overview(frame);
-    let took = begun.elapsed();
-    let begun = std::time::Instant::now();
-    let one = environment(frame, "env-0").unwrap();
-    let one_took = begun.elapsed();
-    eprintln!(
-        "overview: {} bytes in {took:?}; environment: {} bytes in {one_took:?}",
-        page.len(),
-        one.len()
-    );
 }

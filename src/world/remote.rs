@@ -1,12 +1,13 @@
 //! Remote: the repository's branch, awaited. Git's calls block, so each runs on a thread of its own, with a deadline.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::git::{Bounds, Commit, Fetched, Git, GitError, Identity, PushError, Pushed};
 use crate::model::{CommitMessage, Edit, Revision};
+use crate::report::metrics::GitRequests;
 use crate::source::Snapshot;
 
 /// How long one exchange with the remote may take.
@@ -17,7 +18,12 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Remote {
     git: Arc<Git>,
     cancel: CancellationToken,
+    requests: Requests,
 }
+
+/// How often the remote was asked what, how long that took, and how often it came to nothing.
+#[derive(Clone, Default)]
+pub struct Requests(Arc<Mutex<GitRequests>>);
 
 // === impl Remote ===
 
@@ -28,6 +34,7 @@ impl Remote {
         Self {
             git: Arc::new(git),
             cancel,
+            requests: Requests::default(),
         }
     }
 
@@ -37,13 +44,22 @@ impl Remote {
         &self.git
     }
 
+    /// What was asked of the remote.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.requests.clone()
+    }
+
     /// Whether the tip is another than at the last fetch, by one `ls-refs`.
     ///
     /// # Errors
     ///
     /// As [`Git::poll`].
     pub async fn poll(&self) -> Result<Option<Revision>, GitError> {
-        self.blocking(|git, bounds| git.poll(&bounds)).await?
+        let begun = Instant::now();
+        let polled = self.blocking(|git, bounds| git.poll(&bounds)).await?;
+        self.requests.add("poll", begun, polled.is_err());
+        polled
     }
 
     /// Brings the tip into the cache.
@@ -52,7 +68,10 @@ impl Remote {
     ///
     /// As [`Git::fetch`].
     pub async fn fetch(&self) -> Result<Fetched, GitError> {
-        self.blocking(|git, bounds| git.fetch(&bounds)).await?
+        let begun = Instant::now();
+        let fetched = self.blocking(|git, bounds| git.fetch(&bounds)).await?;
+        self.requests.add("fetch", begun, fetched.is_err());
+        fetched
     }
 
     /// The files of a commit.
@@ -110,7 +129,16 @@ impl Remote {
         let push = move |git: &Git, bounds: Bounds| {
             git.commit_and_push(&base, &edit, &message, &identity, &allowed, &bounds)
         };
-        self.blocking(push).await.map_err(PushError::Unreachable)?
+        let begun = Instant::now();
+        let pushed = self.blocking(push).await.map_err(PushError::Unreachable)?;
+        // An edit that changes nothing is no request.
+        if !matches!(pushed, Ok(None)) {
+            self.requests.add("push", begun, pushed.is_err());
+        }
+        if matches!(pushed, Err(PushError::Moved { .. } | PushError::Rejected { .. })) {
+            self.requests.lock().rejected += 1;
+        }
+        pushed
     }
 
     async fn blocking<T: Send + 'static>(
@@ -123,5 +151,26 @@ impl Remote {
         tokio::task::spawn_blocking(move || work(&git, bounds))
             .await
             .map_err(|_| GitError::Cancelled)
+    }
+}
+
+// === impl Requests ===
+
+impl Requests {
+    /// What was counted so far.
+    #[must_use]
+    pub fn counted(&self) -> GitRequests {
+        self.lock().clone()
+    }
+
+    fn add(&self, operation: &'static str, begun: Instant, failed: bool) {
+        let mut counted = self.lock();
+        let entry = counted.operations.entry(operation).or_default();
+        entry.took.add(begun.elapsed());
+        entry.failed += u64::from(failed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, GitRequests> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::stage::{DEADLINE, Stage};
-use crate::harness::browser::Browser;
 use crate::harness::gitsync::Daemon;
 use crate::harness::tags;
 use crate::harness::wait::wait_for;
@@ -104,45 +103,4 @@ fn the_board_follows_a_promotion() {
     );
     stage.wait_for_log(&daemon, &["a person asked"]);
     assert!(!daemon.log().contains(TOKEN));
-}
-
-/// Makes pictures of every page as well: `GITSYNC_SCREENSHOTS=/tmp cargo test --test main -- --ignored browser`.
-#[test]
-#[ignore = "needs Chromium"]
-fn browser_the_page_shows_a_promotion_and_a_slow_image() {
-    let stage = Stage::new();
-    let daemon = daemon(&stage);
-    let address = address(&stage, &daemon);
-    stage.wait_until_running("prod", &tags::good(1));
-    stage.set_staging(&tags::slow(2));
-    stage.wait_for_status("staging", &["\"phase\":\"failed\"", "http_req_duration"]);
-    let browser = Browser::find();
-    let page = browser.dom(&format!("http://{address}/"));
-    for part in [
-        "data-name=\"staging\" data-state=\"failed\"",
-        "held back",
-        &tags::slow(2),
-    ] {
-        assert!(page.contains(part), "no {part} in {page}");
-    }
-    let pages = [
-        ("dashboard", "/"),
-        ("environment", "/environments/staging"),
-        ("history", "/history"),
-    ];
-    for (name, path) in pages {
-        for (size, width, height) in [("wide", 1280, 900), ("narrow", 500, 1100)] {
-            for dark in [false, true] {
-                let look = if dark { "dark" } else { "light" };
-                let file = stage.gitsync.home().join(format!("{name}-{size}-{look}.png"));
-                browser.screenshot(&format!("http://{address}{path}"), &file, (width, height), dark);
-                let wanted = std::env::var_os("GITSYNC_SCREENSHOTS");
-                if let Some(directory) = wanted {
-                    let to = std::path::Path::new(&directory).join(file.file_name().unwrap());
-                    std::fs::copy(&file, to).unwrap();
-                }
-            }
-        }
-    }
-    drop(daemon);
 }

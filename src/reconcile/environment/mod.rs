@@ -5,6 +5,7 @@ mod publish;
 mod situation;
 mod steps;
 mod tell;
+mod waits;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,12 +26,14 @@ use crate::record::Phase;
 use crate::verify::health::Health;
 use crate::world::cluster::Cluster;
 use crate::world::cluster::connect::connect;
+use crate::world::cluster::events::Notices;
 use crate::world::cluster::known::Known;
 use crate::world::cluster::observe::Observation;
 use crate::world::cluster::records::Stored;
 use crate::world::cluster::watch::Watches;
 use error::PassError;
 use situation::DueAnswer;
+use waits::Previews;
 
 /// How often an environment is looked at as if there were no watches.
 const BACKSTOP: Duration = Duration::from_secs(600);
@@ -51,6 +54,10 @@ pub struct Reconciler {
     heals: u32,
     due: Option<DueAnswer>,
     rendered: Option<Rendered>,
+    previews: Previews,
+    notices: Option<Notices>,
+    /// The sync whose way from its commit was counted last.
+    counted: Option<Timestamp>,
 }
 
 /// What a reconciler may do.
@@ -107,6 +114,9 @@ impl Reconciler {
             heals: 0,
             due: None,
             rendered: None,
+            previews: Previews::default(),
+            notices: None,
+            counted: None,
         }
     }
 
@@ -182,6 +192,8 @@ impl Reconciler {
         let outcome = self.take(&step, &view, &cluster, &mut stored).await?;
         self.tell(&view, &outcome, &cluster, &mut stored).await?;
         self.publish_outcome(&outcome, &stored.record);
+        self.publish_waits(&view, &stored.record).await;
+        self.count_lead(&outcome, &stored.record).await;
         self.stored = Some(stored);
         Ok(outcome)
     }
@@ -202,6 +214,7 @@ impl Reconciler {
         }
         let cluster = Arc::new(connect(&environment.spec, self.shared.kubeconfig.as_deref()).await?);
         self.cluster = Some(Arc::clone(&cluster));
+        self.notices = Some(Notices::of(Arc::clone(&cluster), self.name.clone()));
         Ok(cluster)
     }
 
@@ -217,6 +230,7 @@ impl Reconciler {
     /// Forgets the connection, so that the next pass reads the kubeconfig and its credentials again.
     pub fn disconnect(&mut self) {
         self.cluster = None;
+        self.notices = None;
         self.watches = Watches::default();
     }
 }

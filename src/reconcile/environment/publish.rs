@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::error::{PassError, problems_of, summary};
 use super::{Outcome, Reconciler, View};
+use crate::config::verified::VerifiedImage;
 use crate::diff::{Change, ObjectDiff, fields, text};
 use crate::reconcile::promotion::{Promoted, PromotionError};
 use crate::record::{Phase, Record, Verification};
@@ -97,6 +98,28 @@ impl Reconciler {
         });
     }
 
+    /// Counts how long a commit took until it ran here, once for each sync that this process made.
+    pub(super) async fn count_lead(&mut self, outcome: &Outcome, record: &Record) {
+        let Some(synced) = record.synced.as_ref() else {
+            return;
+        };
+        let is_ours = synced.time >= self.shared.hub.begun();
+        if outcome.phase != Phase::Synced || !is_ours || self.counted == Some(synced.time) {
+            return;
+        }
+        self.counted = Some(synced.time);
+        let Ok(commits) = self.shared.remote.history(&synced.shared, None, 1).await else {
+            return;
+        };
+        let took = commits.first().and_then(|commit| commit.time.elapsed().ok());
+        if let Some(took) = took {
+            self.shared.hub.count(|counters| {
+                let leads = &mut counters.leads;
+                leads.entry(self.name.to_string()).or_default().add(took);
+            });
+        }
+    }
+
     pub(super) fn count_promotion(&self, promoted: &Result<Promoted, PromotionError>) {
         let result = match promoted {
             Ok(Promoted::Pushed(_)) => "pushed",
@@ -153,10 +176,18 @@ fn verification(promotion: &str, last: &Verification) -> VerificationView {
         verdict: last.verdict.word().to_owned(),
         reason: last.reason.clone(),
         figures: last.figures.clone(),
+        images: last.images.iter().map(image).collect(),
         revision: last.revision.to_string(),
         started: last.started.to_string(),
         finished: last.finished.to_string(),
     }
+}
+
+fn image(image: &VerifiedImage) -> String {
+    let tag = image.tag.as_ref().map(|tag| format!(":{tag}"));
+    let digest = image.digest.as_ref().map(|digest| format!("@{digest}"));
+    let (tag, digest) = (tag.unwrap_or_default(), digest.unwrap_or_default());
+    format!("{}{tag}{digest}", image.name)
 }
 
 fn resource(observed: &Observed, diff: &ObjectDiff) -> ResourceView {
@@ -203,7 +234,7 @@ fn drift(observed: &Observed, diff: &ObjectDiff) -> Vec<DriftView> {
         .collect()
 }
 
-fn shortened(mut text: String) -> String {
+pub(super) fn shortened(mut text: String) -> String {
     if text.len() > LONGEST_DIFF {
         let end = text[..text.floor_char_boundary(LONGEST_DIFF)]
             .rfind('\n')

@@ -19,6 +19,7 @@ use crate::promote::proof::Proof;
 use crate::reconcile::gate;
 use crate::reconcile::promotion::{self, Promoted, gates_hash};
 use crate::record::{Phase, Record, Synced, Verdict};
+use crate::world::cluster::events::Reason;
 use crate::world::cluster::observe::Observation;
 use crate::world::cluster::records::Stored;
 use crate::world::cluster::{Cluster, FIELD_MANAGER};
@@ -96,6 +97,7 @@ impl Reconciler {
         if drifted {
             self.heals += 1;
             tell_drift(&self.name, &view.observation);
+            self.notice_drift(&view.observation);
         } else {
             self.heals = 0;
         }
@@ -133,6 +135,20 @@ impl Reconciler {
             .await?;
         let counts = view.observation.diff.counts();
         tracing::info!(env = %self.name, revision = desired.revision.short(), created = counts.create, updated = counts.update, "applied");
+        let applied = format!(
+            "{}: {} created, {} updated",
+            desired.revision.short(),
+            counts.create,
+            counts.update
+        );
+        self.notice(
+            if drifted {
+                Reason::DriftCorrected
+            } else {
+                Reason::Applied
+            },
+            applied,
+        );
         // Something that writes back at once is not fought over: from the fifth time on, the interval is kept.
         Ok(if self.heals > QUICK_HEALS {
             view.environment.spec.sync.interval.get()
@@ -148,12 +164,14 @@ impl Reconciler {
                 PruneVerdict::Delete => {
                     cluster.prune(leftover).await?;
                     tracing::info!(env = %self.name, object = %leftover.id, "pruned");
+                    self.notice(Reason::Pruned, leftover.id.to_string());
                 }
                 PruneVerdict::Release(why) => {
                     tracing::warn!(env = %self.name, object = %leftover.id, why, "not pruned")
                 }
                 PruneVerdict::Keep(why) => {
                     tracing::warn!(env = %self.name, object = %leftover.id, why, "not pruned yet");
+                    self.notice(Reason::PruneBlocked, format!("{}: {why}", leftover.id));
                     inventory.insert(leftover.id.clone(), leftover.resource.api.version.clone());
                 }
             }
@@ -203,13 +221,16 @@ impl Reconciler {
         let reason = verification.reason.clone();
         match verification.verdict {
             Verdict::Passed => {
-                tracing::info!(env = %self.name, promotion = name, %reason, "verification passed")
+                tracing::info!(env = %self.name, promotion = name, %reason, "verification passed");
+                self.notice(Reason::GatePassed, format!("{name}: {reason}"));
             }
             Verdict::Failed => {
-                tracing::error!(env = %self.name, promotion = name, %reason, "verification failed")
+                tracing::error!(env = %self.name, promotion = name, %reason, "verification failed");
+                self.notice(Reason::GateFailed, format!("{name}: {reason}"));
             }
             Verdict::Void => {
-                tracing::warn!(env = %self.name, promotion = name, %reason, "verification is void")
+                tracing::warn!(env = %self.name, promotion = name, %reason, "verification is void");
+                self.notice(Reason::GateInconclusive, format!("{name}: {reason}"));
             }
         }
         let mut record = stored.record.clone();
@@ -273,6 +294,8 @@ impl Reconciler {
         match promoted {
             Ok(Promoted::Pushed(revision)) => {
                 tracing::info!(env = %self.name, to = %promotion.to, revision = revision.short(), "promoted");
+                let note = format!("to {} by commit {}", promotion.to, revision.short());
+                self.notice(Reason::PromotionCommitted, note);
                 (
                     Phase::Promoting,
                     format!("promoted to {} by commit {}", promotion.to, revision.short()),
@@ -283,6 +306,7 @@ impl Reconciler {
             Err(error) => {
                 let why = chain(&error);
                 tracing::error!(env = %self.name, to = %promotion.to, "{why}");
+                self.notice(Reason::PromotionFailed, format!("to {}: {why}", promotion.to));
                 let expires = Some(Instant::now() + view.environment.spec.sync.interval.get());
                 let revision = view.head.snapshot.revision().clone();
                 self.due = Some(DueAnswer {

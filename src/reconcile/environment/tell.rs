@@ -4,11 +4,37 @@ use jiff::Timestamp;
 
 use super::error::{PassError, problems_of, summary};
 use super::{Outcome, Reconciler, View};
+use crate::diff::{Change, fields};
 use crate::record::{Phase, Record, Status};
+use crate::verify::health::Health;
+use crate::world::cluster::events::Reason;
+use crate::world::cluster::observe::Observation;
 use crate::world::cluster::records::Stored;
 use crate::world::cluster::{Cluster, ClusterError};
 
 impl Reconciler {
+    /// Tells the cluster's Events what happened.
+    pub(super) fn notice(&self, reason: Reason, note: impl Into<String>) {
+        if let Some(notices) = &self.notices {
+            notices.tell(reason, note);
+        }
+    }
+
+    /// Tells what drifted: the objects and fields by their names, and never their values.
+    pub(super) fn notice_drift(&self, observation: &Observation) {
+        for object in observation.diff.changed() {
+            let what = match &object.change {
+                Change::Create(_) => "was deleted".to_owned(),
+                Change::Update { before, after } => {
+                    let paths = fields::changed(before, after).into_iter().map(|field| field.path);
+                    format!("differs in {}", paths.collect::<Vec<_>>().join(", "))
+                }
+                Change::Prune(_) | Change::Same => continue,
+            };
+            self.notice(Reason::DriftDetected, format!("{} {what}", object.id));
+        }
+    }
+
     /// Writes down what people should know, if it is something new.
     pub(super) async fn tell(
         &self,
@@ -31,6 +57,13 @@ impl Reconciler {
             problems: view.problems.clone(),
             since: Timestamp::now(),
         };
+        if let (Health::Failed(why), true) = (&view.health, phase == Phase::Failed)
+            && before
+                .as_ref()
+                .is_none_or(|before| before.message != status.message)
+        {
+            self.notice(Reason::HealthCheckFailed, why.clone());
+        }
         if let Some(before) =
             before.filter(|before| (before.phase, &before.message) == (phase, &status.message))
         {

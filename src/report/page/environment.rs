@@ -1,18 +1,21 @@
 //! One environment: how it is, its load check, its objects, what syncing would change, its events.
 
-use super::html::{ago, image, short, text};
-use super::overview::tone;
-use super::{Frame, Viewer, badge, commit, form, plot, waiting};
-use crate::report::board::{CheckView, EnvironmentView, EventView, Health, ResourceView, VerificationView};
+use super::html::{ago, image, short, text, until};
+use super::{Frame, actions, badge, check, commit, waiting};
+use crate::report::board::{EnvironmentView, EventView, Health, PromotionView, ResourceView, WaitView};
 
 pub(super) fn body(frame: Frame<'_>, environment: &EnvironmentView) -> String {
     [
         top(frame, environment),
+        suspended(frame, environment),
         problems(environment),
+        waits(frame, environment),
+        next(frame, environment),
+        check::section(frame, environment),
         facts(frame, environment),
-        check(frame, environment),
-        resources(environment),
         pending(environment),
+        resources(environment),
+        actions::log(frame, environment),
         events(frame, &environment.events),
     ]
     .concat()
@@ -27,32 +30,32 @@ fn top(frame: Frame<'_>, environment: &EnvironmentView) -> String {
         .unwrap_or_default();
     format!(
         "<div class=\"top title\" data-name=\"{name}\" data-state=\"{state}\"><h1>{name}</h1>{badge}<span class=\"grow\"></span>{actions}</div>\
-         <p class=\"message\">{message}</p>{hint}<p class=\"dim small\">{waiting}</p>",
+         <p class=\"message\">{message}</p>{hint}<p class=\"dim small\">{waiting}</p>{careful}",
         state = environment.state.word(),
         badge = badge(environment.state),
-        actions = actions(frame, environment),
+        actions = actions::buttons(frame, environment),
+        careful = actions::careful(frame, environment),
         message = text(&environment.message),
         waiting = waiting(environment, frame.now),
     )
 }
 
-fn actions(frame: Frame<'_>, environment: &EnvironmentView) -> String {
-    let Viewer::Operator { form_token } = frame.viewer else {
+fn suspended(frame: Frame<'_>, environment: &EnvironmentView) -> String {
+    let Some(suspension) = &environment.suspended else {
         return String::new();
     };
-    let action = |verb: &str| format!("/environments/{}/{verb}", environment.name);
-    let failed = environment
-        .verifications
-        .iter()
-        .any(|last| last.verdict == "failed");
-    let verify = if failed {
-        form(&action("verify"), form_token, "Verify again", "plain")
-    } else {
-        String::new()
+    let by = suspension
+        .by
+        .as_ref()
+        .map(|by| format!(" by {}", text(by)))
+        .unwrap_or_default();
+    let ends = match &suspension.until {
+        Some(time) => format!("It ends {}.", until(time, frame.now)),
+        None => "It lasts until somebody resumes it.".to_owned(),
     };
     format!(
-        "<div class=\"actions\">{verify}{}</div>",
-        form(&action("sync"), form_token, "Sync now", "primary")
+        "<section class=\"note warn-note\" aria-label=\"Suspended\"><p><b>Suspended{by}:</b> {}</p><p class=\"small\">{ends}</p></section>",
+        text(&suspension.reason)
     )
 }
 
@@ -66,6 +69,96 @@ fn problems(environment: &EnvironmentView) -> String {
         .map(|problem| format!("<li>{}</li>", text(problem)))
         .collect();
     format!("<section class=\"note bad\" aria-label=\"Problems\"><ul>{items}</ul></section>")
+}
+
+/// What is proved here, and does not go on yet.
+fn waits(frame: Frame<'_>, environment: &EnvironmentView) -> String {
+    let item = |wait: &WaitView| {
+        let to = frame
+            .board
+            .promotions
+            .iter()
+            .find(|promotion| promotion.name == wait.promotion)
+            .map(|promotion| {
+                format!(
+                    " <a href=\"/environments/{0}#next\">See {0}</a>",
+                    text(&promotion.to)
+                )
+            });
+        format!(
+            "<li><b>{}</b> {}{}{}</li>",
+            text(&wait.promotion),
+            text(&wait.message),
+            ends(frame, wait),
+            to.unwrap_or_default(),
+        )
+    };
+    if environment.waits.is_empty() {
+        return String::new();
+    }
+    let items: String = environment.waits.iter().map(item).collect();
+    format!("<section class=\"note warn-note\" aria-label=\"Proved, and waiting\"><ul>{items}</ul></section>")
+}
+
+fn ends(frame: Frame<'_>, wait: &WaitView) -> String {
+    wait.until
+        .as_ref()
+        .map(|time| format!(" ({})", until(time, frame.now)))
+        .unwrap_or_default()
+}
+
+/// What the environment would receive next: the images, what it waits for, and the commit as it would be.
+fn next(frame: Frame<'_>, environment: &EnvironmentView) -> String {
+    let mut incoming = frame.board.promotions.iter();
+    let Some(promotion) = incoming.find(|promotion| promotion.to == environment.name) else {
+        return String::new();
+    };
+    let wait = wait_of(frame, promotion);
+    let coming: String = frame
+        .board
+        .coming(promotion)
+        .iter()
+        .map(|coming| {
+            let now = coming.now.map_or_else(|| "nothing".to_owned(), image);
+            format!(
+                "<li>{now} <span aria-hidden=\"true\">→</span><span class=\"unseen\"> becomes </span> {}</li>",
+                image(coming.next)
+            )
+        })
+        .collect();
+    if coming.is_empty() && wait.is_none() {
+        return String::new();
+    }
+    let waits = wait
+        .map(|wait| {
+            format!(
+                "<p>{}{}</p>{}",
+                text(&wait.message),
+                ends(frame, wait),
+                actions::approve(frame, &environment.name, wait)
+            )
+        })
+        .unwrap_or_else(|| {
+            let (from, gates) = (text(&promotion.from), text(&promotion.gates.join(", ")));
+            format!("<p class=\"dim small\">Once <a href=\"/environments/{from}#check\">{from}</a> has passed {gates}.</p>")
+        });
+    let commit = wait
+        .filter(|wait| !wait.next.is_empty())
+        .map(|wait| {
+            format!(
+                "<details id=\"next-diff\" open><summary>The commit, and what it changes</summary>{}</details>",
+                diff("The coming promotion", &wait.next)
+            )
+        })
+        .unwrap_or_default();
+    format!(
+        "<section id=\"next\" class=\"card\" aria-labelledby=\"next-h\"><h2 id=\"next-h\">Comes next</h2><ul class=\"images\">{coming}</ul>{waits}{commit}</section>"
+    )
+}
+
+fn wait_of<'a>(frame: Frame<'a>, promotion: &PromotionView) -> Option<&'a WaitView> {
+    let from = frame.board.environment(&promotion.from)?;
+    from.waits.iter().find(|wait| wait.promotion == promotion.name)
 }
 
 fn facts(frame: Frame<'_>, environment: &EnvironmentView) -> String {
@@ -85,97 +178,14 @@ fn facts(frame: Frame<'_>, environment: &EnvironmentView) -> String {
             )
         })
         .unwrap_or_default();
-    let coming = frame
-        .board
-        .promotions
-        .iter()
-        .filter(|promotion| promotion.to == environment.name)
-        .flat_map(|promotion| frame.board.coming(promotion))
-        .map(|coming| {
-            let now = coming.now.map_or_else(|| "nothing".to_owned(), image);
-            format!(
-                "<li>{now} <span aria-hidden=\"true\">→</span> {}</li>",
-                image(coming.next)
-            )
-        })
-        .collect::<String>();
-    let coming = if coming.is_empty() {
-        String::new()
-    } else {
-        format!("<dt>Comes next</dt><dd><ul class=\"images\">{coming}</ul></dd>")
-    };
     format!(
-        "<section class=\"card\" aria-label=\"What runs\"><dl class=\"facts\"><dt>Images</dt><dd><ul class=\"images\">{images}</ul></dd>{coming}{changed}\
+        "<section class=\"card\" aria-label=\"What runs\"><dl class=\"facts\"><dt>Images</dt><dd><ul class=\"images\">{images}</ul></dd>{changed}\
          <dt>Overlay of</dt><dd><code>{}</code></dd><dt>Shared files of</dt><dd><code>{}</code></dd><dt>Last applied</dt><dd><code>{}</code></dd>\
          <dt>Cluster</dt><dd>{}</dd></dl></section>",
         revision(&environment.revision),
         revision(&environment.shared),
         revision(&environment.synced),
         text(&environment.cluster),
-    )
-}
-
-fn check(frame: Frame<'_>, environment: &EnvironmentView) -> String {
-    let verifications: String = environment
-        .verifications
-        .iter()
-        .map(|last| verification(frame, last))
-        .collect();
-    let live = environment.check.as_ref().map(live_check).unwrap_or_default();
-    if verifications.is_empty() && live.is_empty() {
-        return String::new();
-    }
-    format!(
-        "<section id=\"check\" class=\"card\" aria-labelledby=\"check-h\"><h2 id=\"check-h\">Verification</h2>{live}{verifications}</section>"
-    )
-}
-
-fn live_check(check: &CheckView) -> String {
-    let verdict = match (&check.verdict, check.running) {
-        (_, true) => {
-            "<span class=\"badge info\"><span aria-hidden=\"true\">◔</span> running</span>".to_owned()
-        }
-        (Some(verdict), false) => format!("<span class=\"badge {}\">{}</span>", tone(verdict), text(verdict)),
-        (None, false) => String::new(),
-    };
-    let plot = if check.latency.is_empty() {
-        "<p class=\"dim\">waiting for the first answers</p>".to_owned()
-    } else {
-        plot::svg(check)
-    };
-    let thresholds: Vec<String> = check
-        .thresholds
-        .iter()
-        .map(|threshold| format!("<code>{}</code>", text(threshold)))
-        .collect();
-    format!(
-        "<div class=\"top\"><h3>{}</h3>{verdict}</div><p class=\"small\">{:.0} of {:.0} s · {} requests, {} failed · {} of {} VUs · {}</p>{plot}<p class=\"small\">{}</p>",
-        text(&check.name),
-        check.elapsed_seconds.min(check.duration_seconds),
-        check.duration_seconds,
-        check.requests,
-        check.failed,
-        check.vus,
-        check.max_vus,
-        thresholds.join(" "),
-        text(&check.reason),
-    )
-}
-
-fn verification(frame: Frame<'_>, last: &VerificationView) -> String {
-    let figures: String = last
-        .figures
-        .iter()
-        .map(|figure| format!("<li><code>{}</code></li>", text(figure)))
-        .collect();
-    format!(
-        "<div class=\"top\"><h3>{}</h3><span class=\"badge {}\">{}</span></div><p class=\"small\">{} <span class=\"dim\">for <code>{}</code>, {}</span></p><ul class=\"figures small\">{figures}</ul>",
-        text(&last.promotion),
-        tone(&last.verdict),
-        text(&last.verdict),
-        text(&last.reason),
-        text(short(&last.revision)),
-        ago(&last.finished, frame.now),
     )
 }
 
@@ -235,7 +245,7 @@ fn row(depth: &str, kind: &str, name: &str, health: Health, reason: &str) -> Str
         Health::Missing => ("warn", "○"),
     };
     format!(
-        "<tr class=\"{depth}\"><th scope=\"row\"><span class=\"kind\">{}</span> {}</th><td class=\"{tone}\"><span aria-hidden=\"true\">{sign}</span> {}</td><td>{reason}</td></tr>",
+        "<tr class=\"{depth}\"><th scope=\"row\"><span class=\"kind\">{}</span> {}</th><td class=\"nowrap {tone}\"><span aria-hidden=\"true\">{sign}</span> {}</td><td>{reason}</td></tr>",
         text(kind),
         text(name),
         health.word(),
@@ -246,8 +256,15 @@ fn pending(environment: &EnvironmentView) -> String {
     if environment.pending.is_empty() {
         return String::new();
     }
-    let lines: String = environment
-        .pending
+    format!(
+        "<section class=\"card\" aria-labelledby=\"diff-h\"><h2 id=\"diff-h\">What syncing changes</h2>{}</section>",
+        diff("What syncing changes", &environment.pending)
+    )
+}
+
+/// A difference; what is added and removed is told by its sign as well as by its colour.
+fn diff(label: &str, diff: &str) -> String {
+    let lines: String = diff
         .lines()
         .map(|line| {
             let tag = match line.trim_start().chars().next() {
@@ -259,7 +276,8 @@ fn pending(environment: &EnvironmentView) -> String {
         })
         .collect();
     format!(
-        "<section class=\"card\" aria-labelledby=\"diff-h\"><h2 id=\"diff-h\">What syncing changes</h2><pre class=\"diff\" tabindex=\"0\">{lines}</pre></section>"
+        "<pre class=\"diff\" tabindex=\"0\" role=\"region\" aria-label=\"{}\">{lines}</pre>",
+        text(label)
     )
 }
 
@@ -272,7 +290,7 @@ fn events(frame: Frame<'_>, events: &[EventView]) -> String {
         .map(|event| {
             let tone = if event.warning { "warn" } else { "" };
             format!(
-                "<tr><td class=\"dim\">{}</td><th scope=\"row\">{}</th><td class=\"{tone}\">{}</td><td>{}</td></tr>",
+                "<tr><td class=\"dim nowrap\">{}</td><th scope=\"row\">{}</th><td class=\"{tone}\">{}</td><td>{}</td></tr>",
                 ago(&event.time, frame.now),
                 text(&event.object),
                 text(&event.reason),

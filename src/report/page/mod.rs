@@ -3,6 +3,8 @@
 //! Whatever comes from outside goes through [`html::text`]. No page has a style or a script of its own, so that the
 //! server can forbid both.
 
+mod actions;
+mod check;
 mod environment;
 mod history;
 pub mod html;
@@ -36,6 +38,8 @@ pub enum Viewer<'a> {
     Operator {
         /// The token against forged requests.
         form_token: &'a str,
+        /// Their name, if they gave one.
+        name: Option<&'a str>,
     },
 }
 
@@ -59,18 +63,18 @@ pub fn history(frame: Frame<'_>) -> String {
     document(frame, "History", "/history", &history::body(frame))
 }
 
-/// The form that asks for the token; `refused` after a wrong one.
+/// The form that asks for the token; `refused` says what was wrong with the last try.
 #[must_use]
-pub fn login(frame: Frame<'_>, refused: bool) -> String {
-    let wrong = if refused {
-        "<p class=\"note bad\" role=\"alert\">That is not the token.</p>"
-    } else {
-        ""
-    };
+pub fn login(frame: Frame<'_>, refused: Option<&str>) -> String {
+    let wrong = refused
+        .map(|why| format!("<p class=\"note bad\" role=\"alert\">{}</p>", text(why)))
+        .unwrap_or_default();
     let body = format!(
         "<h1>Sign in</h1>{wrong}<p>Actions need the token that gitsync was started with. Reading needs none.</p>\
-         <form method=\"post\" action=\"/login\" class=\"sign-in\"><label for=\"token\">Token</label>\
+         <form method=\"post\" action=\"/login\" class=\"card fields\"><label for=\"token\">Token</label>\
          <input id=\"token\" name=\"token\" type=\"password\" autocomplete=\"current-password\" required>\
+         <label for=\"name\">Your name <span class=\"dim\">(stands in the commits that you ask for)</span></label>\
+         <input id=\"name\" name=\"name\" maxlength=\"64\" autocomplete=\"name\">\
          <button class=\"primary\">Sign in</button></form>"
     );
     document(frame, "Sign in", "/login", &body)
@@ -87,6 +91,21 @@ pub fn refusal(frame: Frame<'_>, title: &str, why: &str) -> String {
     document(frame, title, "", &body)
 }
 
+/// A page that says why an action was not done.
+#[must_use]
+pub fn not_done(frame: Frame<'_>, action: &str, why: &str, hint: Option<&str>, back: &str) -> String {
+    let hint = hint
+        .map(|hint| format!("<p><b>Next:</b> {}</p>", text(hint)))
+        .unwrap_or_default();
+    let body = format!(
+        "<h1>Not done: {}</h1><p class=\"note bad\" role=\"alert\">{}</p>{hint}<p><a href=\"{back}\">Back to the environment</a></p>",
+        text(action),
+        text(why),
+        back = text(back),
+    );
+    document(frame, "Not done", "", &body)
+}
+
 fn document(frame: Frame<'_>, title: &str, path: &str, body: &str) -> String {
     let board = frame.board;
     let link = |to: &str, label: &str| {
@@ -96,7 +115,12 @@ fn document(frame: Frame<'_>, title: &str, path: &str, body: &str) -> String {
     let session = match frame.viewer {
         Viewer::Reader => String::new(),
         Viewer::Guest => link("/login", "Sign in"),
-        Viewer::Operator { form_token } => form("/logout", form_token, "Sign out", "plain"),
+        Viewer::Operator { form_token, name } => format!(
+            "<span class=\"who\">{}{}</span>",
+            name.map(|name| format!("<span class=\"dim\">{}</span> ", text(name)))
+                .unwrap_or_default(),
+            form("/logout", form_token, "Sign out", "plain")
+        ),
     };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · gitsync</title>\
@@ -162,7 +186,7 @@ fn badge(state: State) -> String {
         State::Unknown => ("dim", "○"),
     };
     format!(
-        "<span class=\"badge {tone}\"><span aria-hidden=\"true\">{sign}</span> {}</span>",
+        "<span class=\"badge {tone}\"><span class=\"sign\" aria-hidden=\"true\">{sign}</span>{}</span>",
         state.word()
     )
 }

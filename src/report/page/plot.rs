@@ -6,7 +6,7 @@ use super::html::text;
 use crate::report::board::CheckView;
 use crate::report::load_check::format;
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 200.0;
 const LEFT: f64 = 56.0;
 const BOTTOM: f64 = 24.0;
@@ -60,11 +60,19 @@ pub(super) fn svg(check: &CheckView) -> String {
             )
         })
         .unwrap_or_default();
+    let is_over = check
+        .bound_millis
+        .is_some_and(|bound| check.latency.iter().any(|point| point.p90_millis > bound));
+    let over = if is_over { " over" } else { "" };
+    let limit = check
+        .bound_millis
+        .map(|_| "<span><span class=\"key limit\" aria-hidden=\"true\"></span>limit</span>")
+        .unwrap_or_default();
     format!(
-        "<svg class=\"plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">{marks}\
+        "<svg class=\"plot{over}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">{marks}\
          <polyline class=\"max\" points=\"{}\"/><polyline class=\"p90\" points=\"{}\"/>{bound}</svg>\
-         <p class=\"legend small\"><span class=\"key p90\" aria-hidden=\"true\"></span> 90th percentile \
-         <span class=\"key max\" aria-hidden=\"true\"></span> slowest, each of a quarter of a second</p>",
+         <p class=\"legend small\"><span><span class=\"key p90\" aria-hidden=\"true\"></span>90th percentile</span>\
+         <span><span class=\"key max\" aria-hidden=\"true\"></span>slowest, of each quarter of a second</span>{limit}</p>",
         text(&words(check)),
         line(|point| point.max_millis),
         line(|point| point.p90_millis),

@@ -14,9 +14,9 @@ function states(root) {
 }
 
 function replace(fresh) {
-  const open = new Set([...main.querySelectorAll('details[open]')].map((node) => node.id));
+  const open = new Map([...main.querySelectorAll('details')].map((node) => [node.id, node.open]));
   const before = states(main);
-  for (const node of fresh.querySelectorAll('details')) if (open.has(node.id)) node.open = true;
+  for (const node of fresh.querySelectorAll('details')) if (open.has(node.id)) node.open = open.get(node.id);
   const scrolled = [...main.querySelectorAll('.scroll, .diff')].map((node) => node.scrollLeft);
   main.replaceChildren(...fresh.childNodes);
   main.querySelectorAll('.scroll, .diff').forEach((node, index) => { node.scrollLeft = scrolled[index] || 0; });
@@ -24,9 +24,11 @@ function replace(fresh) {
   if (news.length) announce.textContent = news.map(([name, state]) => `${name} is ${state}`).join(', ');
 }
 
-// Somebody who is typing is not interrupted; whoever stands on a link or a button stays there.
+// Somebody who is filling in a form is not interrupted; whoever stands on a link or a button stays there.
 function isTyping() {
-  return document.activeElement && document.activeElement.matches('input[type=password]');
+  const active = document.activeElement;
+  if (active && main.contains(active) && active.matches('input, select')) return true;
+  return [...main.querySelectorAll('input:not([type=hidden])')].some((field) => field.value !== field.defaultValue);
 }
 
 function place(node) {

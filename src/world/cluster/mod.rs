@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod endpoints;
 pub mod error;
+pub mod events;
 pub mod execute;
 pub mod family;
 pub mod known;
