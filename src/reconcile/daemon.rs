@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::board;
+use super::election;
 use super::environment::error::{PassError, problems_of, summary};
 use super::environment::{Options, Reconciler};
 use super::feed::{Head, Poller};
@@ -21,7 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_STEP: Duration = Duration::from_secs(600);
 
 /// How late a loop may be.
-const GRACE: Duration = Duration::from_secs(60);
+pub(super) const GRACE: Duration = Duration::from_secs(60);
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -55,7 +56,7 @@ pub async fn run(shared: Shared, poller: Poller) {
                 .collect::<Vec<_>>()
             {
                 let cancel = shared.cancel.child_token();
-                running.spawn(keep(shared.clone(), name.clone(), cancel.clone()));
+                running.spawn(election::take_turns(shared.clone(), name.clone(), cancel.clone()));
                 tasks.insert(name, cancel);
             }
         }
@@ -70,7 +71,7 @@ pub async fn run(shared: Shared, poller: Poller) {
 }
 
 /// Keeps one environment until cancelled.
-async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
+pub(super) async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
     let mut feed = shared.feed.clone();
     let (hub, desk) = (shared.hub.clone(), shared.hub.desk(&name));
     let kubeconfig = wake::on_files(super::kubeconfig_files(&shared));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::git::{Bounds, Commit, Fetched, Git, GitError, Identity, PushError, Pushed};
+use super::lease::Leader;
 use crate::model::{CommitMessage, Edit, Revision};
 use crate::source::Snapshot;
 
@@ -96,9 +97,10 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// As [`Git::commit_and_push`].
+    /// As [`Git::commit_and_push`]; and when `leader` does not lead any more, before anything is sent.
     pub async fn commit_and_push(
         &self,
+        leader: &Leader,
         base: &Revision,
         edit: &Edit,
         message: &CommitMessage,
@@ -110,15 +112,25 @@ impl Remote {
         let push = move |git: &Git, bounds: Bounds| {
             git.commit_and_push(&base, &edit, &message, &identity, &allowed, &bounds)
         };
-        self.blocking(push).await.map_err(PushError::Unreachable)?
+        // A push that outlives the lease is given up; if it went through all the same, the branch says so.
+        let limit = leader.check()?.map_or(TIMEOUT, |left| left.min(TIMEOUT));
+        self.within(limit, push).await.map_err(PushError::Unreachable)?
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Git, Bounds) -> T + Send + 'static,
     ) -> Result<T, GitError> {
+        self.within(TIMEOUT, work).await
+    }
+
+    async fn within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(&Git, Bounds) -> T + Send + 'static,
+    ) -> Result<T, GitError> {
         let git = Arc::clone(&self.git);
-        let bounds = Bounds::new(TIMEOUT, self.cancel.clone());
+        let bounds = Bounds::new(limit, self.cancel.clone());
         // The only way to fail is that the process shuts down.
         tokio::task::spawn_blocking(move || work(&git, bounds))
             .await
