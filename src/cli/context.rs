@@ -21,6 +21,7 @@ use crate::world::cluster::{Cluster, ClusterError};
 use crate::world::git::{
     Commit, Credentials, Git, GitError, GitOptions, Identity, RepositoryUrl, SshKey, WorkingCopy,
 };
+use crate::world::lease::Leader;
 use crate::world::remote::Remote;
 
 /// Options that every command has.
@@ -189,6 +190,8 @@ impl Context {
             identity: self.identity().into(),
             limits: Limits::default(),
             hub: Hub::default(),
+            election: None,
+            leader: Leader::alone(),
             cancel: self.cancel.clone(),
         };
         (shared, poller)
@@ -200,7 +203,7 @@ impl Context {
     ///
     /// When the kubeconfig or its context cannot be used.
     pub async fn cluster(&self, environment: &Environment) -> Result<Cluster, Failure> {
-        connect(&environment.spec, self.args.kubeconfig.as_deref())
+        connect(&environment.spec, self.args.kubeconfig.as_deref(), &Leader::alone())
             .await
             .map_err(connect_failure)
     }

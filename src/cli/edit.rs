@@ -14,6 +14,7 @@ use crate::reconcile::feed::head_of;
 use crate::reconcile::orders::OrderError;
 use crate::source::Snapshot;
 use crate::world::git::{GitError, PushError};
+use crate::world::lease::Leader;
 use crate::world::write_back::{Draft, Plan, Written, write_back};
 
 /// Options of every command that writes to git.
@@ -73,7 +74,7 @@ where
         last.replace(Some(wish));
         Ok::<_, Failure>(Plan::<()>::Commit(Draft { dir, edit, message }))
     };
-    let written = write_back(&remote, &context.identity(), plan).await?;
+    let written = write_back(&remote, &context.identity(), &Leader::alone(), plan).await?;
     let wish = last
         .into_inner()
         .expect("because a plan was asked before anything was written");

@@ -9,7 +9,9 @@ use super::ui::Ui;
 use crate::config::duration::Duration;
 use crate::config::load_check::limits::Limits;
 use crate::reconcile::daemon;
+use crate::reconcile::election::Election;
 use crate::serve::{Server, Settings};
+use crate::world::lease::{self, Times};
 
 /// Arguments of `gitsync run`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +25,18 @@ pub struct RunArgs {
     /// Longest run of a gate, its time of grace included
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     pub max_duration: Duration,
+    /// Keep an environment only while holding its Lease, so that several replicas share the environments
+    #[arg(long, env = "GITSYNC_LEADER_ELECT")]
+    pub leader_elect: bool,
+    /// How long other replicas wait after the last renewal of a Lease before they take over, in whole seconds
+    #[arg(long, value_name = "DURATION", default_value = "35s", requires = "leader_elect")]
+    pub leader_elect_lease_duration: Duration,
+    /// How long after the last renewal of its Lease a replica still writes
+    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "leader_elect")]
+    pub leader_elect_renew_deadline: Duration,
+    /// How often a Lease is renewed or looked at
+    #[arg(long, value_name = "DURATION", default_value = "5s", requires = "leader_elect")]
+    pub leader_elect_retry_period: Duration,
     /// Address of the dashboard, the API, metrics and webhooks, for example 127.0.0.1:8080; port 0 takes a free one; by
     /// default nothing listens
     #[arg(long, env = "GITSYNC_LISTEN", value_name = "ADDR:PORT")]
@@ -61,6 +75,7 @@ pub async fn run(ui: &mut Ui, context: &Context, args: &RunArgs) -> Result<Answe
         rate: args.max_rate,
         duration: args.max_duration.get(),
     };
+    shared.election = election(ui, args)?;
     let Some(address) = args.listen else {
         daemon::run(shared, poller).await;
         ui.story("stopped");
@@ -80,6 +95,22 @@ pub async fn run(ui: &mut Ui, context: &Context, args: &RunArgs) -> Result<Answe
     tokio::join!(daemon::run(shared, poller), server.run());
     ui.story("stopped");
     Ok(Answer::Yes)
+}
+
+/// The election that this process takes part in, if it does.
+fn election(ui: &mut Ui, args: &RunArgs) -> Result<Option<Election>, Failure> {
+    if !args.leader_elect {
+        return Ok(None);
+    }
+    let times = Times {
+        lease: args.leader_elect_lease_duration.get(),
+        renew_deadline: args.leader_elect_renew_deadline.get(),
+        retry: args.leader_elect_retry_period.get(),
+    };
+    let times = times.check().map_err(Failure::usage)?;
+    let me = lease::identity();
+    ui.story(&format!("this replica is {me}"));
+    Ok(Some(Election::new(me, times)))
 }
 
 fn settings(args: &RunArgs) -> Result<Settings, Failure> {

@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use super::Shared;
 use super::board;
+use super::election;
 use super::environment::error::{PassError, problems_of, summary};
 use super::environment::{Options, Reconciler};
 use super::feed::{Head, Poller};
@@ -23,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_STEP: Duration = Duration::from_secs(600);
 
 /// How late a loop may be.
-const GRACE: Duration = Duration::from_secs(60);
+pub(super) const GRACE: Duration = Duration::from_secs(60);
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -62,7 +63,7 @@ pub async fn run(shared: Shared, poller: Poller) {
                 .collect::<Vec<_>>()
             {
                 let cancel = shared.cancel.child_token();
-                running.spawn(keep(shared.clone(), name.clone(), cancel.clone()));
+                running.spawn(election::take_turns(shared.clone(), name.clone(), cancel.clone()));
                 tasks.insert(name, cancel);
             }
         }
@@ -83,7 +84,7 @@ fn is_new(head: &Arc<Head>, last: &mut Option<Arc<Head>>) -> bool {
 }
 
 /// Keeps one environment until cancelled.
-async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
+pub(super) async fn keep(shared: Shared, name: EnvName, cancel: CancellationToken) {
     let mut feed = shared.feed.clone();
     let (hub, desk) = (shared.hub.clone(), shared.hub.desk(&name));
     let kubeconfig = wake::on_files(super::kubeconfig_files(&shared));

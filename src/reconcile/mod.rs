@@ -11,6 +11,7 @@
 
 pub mod board;
 pub mod daemon;
+pub mod election;
 pub mod environment;
 pub mod feed;
 pub mod gate;
@@ -25,7 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::load_check::limits::Limits;
 use crate::world::git::Identity;
+use crate::world::lease::Leader;
 use crate::world::remote::Remote;
+use election::Election;
 use feed::Feed;
 use hub::Hub;
 
@@ -44,6 +47,10 @@ pub struct Shared {
     pub limits: Limits,
     /// Where they leave what they know.
     pub hub: Hub,
+    /// How it is decided which replica keeps an environment; without it, this process keeps all.
+    pub election: Option<Election>,
+    /// The proof that writing needs.
+    pub leader: Leader,
     /// Ends everything, between two steps.
     pub cancel: CancellationToken,
 }

@@ -24,6 +24,7 @@ use crate::source::Snapshot;
 use crate::world::cluster::ClusterError;
 use crate::world::cluster::connect::{ConnectError, connect};
 use crate::world::git::{Commit, GitError, Identity, PushError};
+use crate::world::lease::Leader;
 use crate::world::remote::Remote;
 use crate::world::write_back::{Draft, Plan, Written, write_back};
 
@@ -150,7 +151,7 @@ pub fn now() -> Timestamp {
 /// When nothing leads there, the cluster cannot be asked, or nothing was proved of what runs now.
 pub async fn proved(config: &Config, kubeconfig: Option<&Path>, to: &EnvName) -> Result<String, OrderError> {
     let (promotion, from) = promoter(config, to).map_err(wrong)?;
-    let cluster = connect(&from.spec, kubeconfig).await?;
+    let cluster = connect(&from.spec, kubeconfig, &Leader::alone()).await?;
     let record = cluster.read_record(&from.name).await?.record;
     let evidence = orders::evidence(&record, &promotion.name, &gates_hash(promotion, config));
     evidence.ok_or_else(|| {
@@ -312,7 +313,8 @@ async fn carry_out(shared: &Shared, name: &EnvName, order: Order, by: &str) -> R
         name: by.to_owned(),
         ..Identity::clone(&shared.identity)
     };
-    let written = write_back(&shared.remote, &identity, plan).await?;
+    // A person orders this, whichever replica was asked; only what follows by itself needs a leader.
+    let written = write_back(&shared.remote, &identity, &Leader::alone(), plan).await?;
     let wish = last.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (done, idle) = wish.map(|wish| (wish.done, wish.idle)).unwrap_or_default();
     Ok(match written {

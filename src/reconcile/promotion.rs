@@ -139,7 +139,7 @@ pub async fn promote(
             Proposal::Refused(why) => Plan::Leave(Promoted::Refused(why)),
         })
     };
-    Ok(match write_back(&shared.remote, &shared.identity, plan).await? {
+    Ok(match write_back(&shared.remote, &shared.identity, &shared.leader, plan).await? {
         Written::Pushed(revision) => Promoted::Pushed(revision),
         Written::Unchanged => Promoted::Nothing,
         Written::Left(promoted) => promoted,

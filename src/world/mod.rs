@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod git;
+pub mod lease;
 pub mod load;
 pub mod remote;
 pub mod wake;

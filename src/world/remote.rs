@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::git::{Bounds, Commit, Fetched, Git, GitError, Identity, PushError, Pushed};
+use super::lease::Leader;
 use crate::model::{CommitMessage, Edit, Revision};
 use crate::report::metrics::GitRequests;
 use crate::source::Snapshot;
@@ -115,9 +116,10 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// As [`Git::commit_and_push`].
+    /// As [`Git::commit_and_push`]; and when `leader` does not lead any more, before anything is sent.
     pub async fn commit_and_push(
         &self,
+        leader: &Leader,
         base: &Revision,
         edit: &Edit,
         message: &CommitMessage,
@@ -129,8 +131,10 @@ impl Remote {
         let push = move |git: &Git, bounds: Bounds| {
             git.commit_and_push(&base, &edit, &message, &identity, &allowed, &bounds)
         };
+        // A push that outlives the lease is given up; if it went through all the same, the branch says so.
+        let limit = leader.check()?.map_or(TIMEOUT, |left| left.min(TIMEOUT));
         let begun = Instant::now();
-        let pushed = self.blocking(push).await.map_err(PushError::Unreachable)?;
+        let pushed = self.within(limit, push).await.map_err(PushError::Unreachable)?;
         // An edit that changes nothing is no request.
         if !matches!(pushed, Ok(None)) {
             self.requests.add("push", begun, pushed.is_err());
@@ -145,8 +149,16 @@ impl Remote {
         &self,
         work: impl FnOnce(&Git, Bounds) -> T + Send + 'static,
     ) -> Result<T, GitError> {
+        self.within(TIMEOUT, work).await
+    }
+
+    async fn within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(&Git, Bounds) -> T + Send + 'static,
+    ) -> Result<T, GitError> {
         let git = Arc::clone(&self.git);
-        let bounds = Bounds::new(TIMEOUT, self.cancel.clone());
+        let bounds = Bounds::new(limit, self.cancel.clone());
         // The only way to fail is that the process shuts down.
         tokio::task::spawn_blocking(move || work(&git, bounds))
             .await

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::git::{GitError, Identity, PushError};
+use super::lease::Leader;
 use super::remote::Remote;
 use crate::model::{CommitMessage, Edit, Revision};
 use crate::source::Snapshot;
@@ -46,7 +47,8 @@ pub enum Written<T> {
     Left(T),
 }
 
-/// Fetches the tip, asks `plan` what to make of it, pushes that, and begins again when the branch moved.
+/// Fetches the tip, asks `plan` what to make of it, pushes that if `leader` still leads, and begins again when the branch
+/// moved.
 ///
 /// # Errors
 ///
@@ -54,6 +56,7 @@ pub enum Written<T> {
 pub async fn write_back<T, E, F>(
     remote: &Remote,
     identity: &Identity,
+    leader: &Leader,
     plan: impl Fn(Snapshot) -> F,
 ) -> Result<Written<T>, E>
 where
@@ -70,7 +73,7 @@ where
         };
         let Draft { dir, edit, message } = draft;
         match remote
-            .commit_and_push(&tip, &edit, &message, identity, &dir)
+            .commit_and_push(leader, &tip, &edit, &message, identity, &dir)
             .await
         {
             Ok(Some(pushed)) => return Ok(Written::Pushed(pushed.revision)),

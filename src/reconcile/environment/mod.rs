@@ -212,7 +212,8 @@ impl Reconciler {
         if let Some(cluster) = &self.cluster {
             return Ok(Arc::clone(cluster));
         }
-        let cluster = Arc::new(connect(&environment.spec, self.shared.kubeconfig.as_deref()).await?);
+        let (kubeconfig, leader) = (self.shared.kubeconfig.as_deref(), &self.shared.leader);
+        let cluster = Arc::new(connect(&environment.spec, kubeconfig, leader).await?);
         self.cluster = Some(Arc::clone(&cluster));
         self.notices = Some(Notices::of(Arc::clone(&cluster), self.name.clone()));
         Ok(cluster)

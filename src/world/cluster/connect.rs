@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use hyper::header::{HeaderValue, USER_AGENT};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Client, Config};
+use kube::Config;
+use kube::client::ClientBuilder;
 
 use super::Cluster;
 use crate::config::environment::{EnvironmentSpec, Impersonate};
+use crate::world::lease::{FenceLayer, Leader};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,10 +85,16 @@ pub enum ConnectError {
 /// `kubeconfig` is what `--kubeconfig` says; without it, `KUBECONFIG` (a list) and `~/.kube/config` are read, as
 /// kubectl does. `base` is the directory that a relative `spec.cluster.kubeconfig` starts from.
 ///
+/// Every request of it that changes anything asks `leader` first.
+///
 /// # Errors
 ///
 /// When the kubeconfig, the context or its credentials cannot be used.
-pub async fn connect(spec: &EnvironmentSpec, kubeconfig: Option<&Path>) -> Result<Cluster, ConnectError> {
+pub async fn connect(
+    spec: &EnvironmentSpec,
+    kubeconfig: Option<&Path>,
+    leader: &Leader,
+) -> Result<Cluster, ConnectError> {
     let (name, mut config) = if spec.cluster.in_cluster {
         (
             "in-cluster".to_owned(),
@@ -104,10 +112,13 @@ pub async fn connect(spec: &EnvironmentSpec, kubeconfig: Option<&Path>) -> Resul
         config.auth_info.impersonate = Some(format!("system:serviceaccount:{account}"));
     }
     let default_namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).map_err(|source| ConnectError::Client {
-        name: name.clone(),
-        source: Box::new(source),
-    })?;
+    let client = ClientBuilder::try_from(config)
+        .map_err(|source| ConnectError::Client {
+            name: name.clone(),
+            source: Box::new(source),
+        })?
+        .with_layer(&FenceLayer(leader.clone()))
+        .build();
     Ok(Cluster::new(client, name, default_namespace))
 }
 

@@ -7,6 +7,7 @@ use kube::core::Status;
 use manifest::{Manifest, ObjectId, Origin};
 
 use crate::problem::Problem;
+use crate::world::lease::Deposed;
 
 /// Why a request to a cluster did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum ClusterError {
     /// Another writer was faster.
     #[error("the record of {0} was changed by another process; starting again from what it says now")]
     Lost(String),
+    /// This process does not lead any more.
+    #[error(transparent)]
+    Deposed(#[from] Deposed),
     /// A record is damaged.
     #[error("the record of {environment} in {cluster} cannot be read")]
     Record {
@@ -65,6 +69,7 @@ impl ClusterError {
                 cluster: cluster.to_owned(),
                 message: error.to_string(),
             },
+            kube::Error::Service(error) if error.is::<Deposed>() => Self::Deposed(Deposed),
             other => Self::Unreachable {
                 cluster: cluster.to_owned(),
                 why: innermost(&other),
@@ -85,7 +90,7 @@ impl ClusterError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Lost(_) => true,
+            Self::Unreachable { .. } | Self::Lost(_) | Self::Deposed(_) => true,
             Self::Api(status) => matches!(status.code, 429 | 500..=599) && !is_field_error(status),
             Self::Unauthorized { .. } | Self::Record { .. } | Self::Objects(_) => false,
         }

@@ -87,9 +87,18 @@ impl Cluster {
 
     /// Runs one request with a deadline and classifies its error.
     async fn request<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
-        match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+        self.bounded(REQUEST_TIMEOUT, request).await
+    }
+
+    /// Runs one request that may take at most `limit`, and classifies its error.
+    pub(in crate::world) async fn bounded<T>(
+        &self,
+        limit: Duration,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterError> {
+        match tokio::time::timeout(limit, request).await {
             Ok(result) => result.map_err(|error| ClusterError::from_kube(&self.name, error)),
-            Err(_) => Err(ClusterError::timeout(&self.name, REQUEST_TIMEOUT)),
+            Err(_) => Err(ClusterError::timeout(&self.name, limit)),
         }
     }
 

@@ -67,8 +67,7 @@ impl Cluster {
             self.request(self.config_maps().replace(&name, &params, &body))
                 .await
         } else {
-            self.ensure_namespace().await?;
-            self.request(self.config_maps().create(&params, &body)).await
+            self.create_record(&params, &body).await
         };
         match result {
             Ok(written) => {
@@ -82,6 +81,17 @@ impl Cluster {
                 Err(ClusterError::Lost(environment.to_string()))
             }
             Err(other) => Err(other),
+        }
+    }
+
+    async fn create_record(&self, params: &PostParams, body: &ConfigMap) -> Result<ConfigMap, ClusterError> {
+        match self.request(self.config_maps().create(params, body)).await {
+            // The account needs a right to namespaces only where nobody made this one before.
+            Err(ClusterError::Api(status)) if status.code == 404 => {
+                self.make_namespace().await?;
+                self.request(self.config_maps().create(params, body)).await
+            }
+            other => other,
         }
     }
 
@@ -117,25 +127,18 @@ impl Cluster {
         })
     }
 
-    async fn ensure_namespace(&self) -> Result<(), ClusterError> {
+    /// Makes the namespace of gitsync's own objects.
+    pub(in crate::world) async fn make_namespace(&self) -> Result<(), ClusterError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        if self.request(api.get_opt(NAMESPACE)).await?.is_some() {
-            return Ok(());
-        }
         let metadata = ObjectMeta {
             name: Some(NAMESPACE.to_owned()),
             ..ObjectMeta::default()
         };
-        match self
-            .request(api.create(
-                &PostParams::default(),
-                &Namespace {
-                    metadata,
-                    ..Namespace::default()
-                },
-            ))
-            .await
-        {
+        let namespace = Namespace {
+            metadata,
+            ..Namespace::default()
+        };
+        match self.request(api.create(&PostParams::default(), &namespace)).await {
             // Another environment of the same cluster was faster.
             Err(ClusterError::Api(status)) if status.code == 409 => Ok(()),
             other => other.map(drop),

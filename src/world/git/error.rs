@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::Revision;
+use crate::world::lease::Deposed;
 
 /// A git operation that did not come to an answer.
 #[derive(Debug, thiserror::Error)]
@@ -173,6 +174,9 @@ pub enum PushError {
         /// The directory that may be written.
         allowed: String,
     },
+    /// This process does not lead any more. Nothing was sent.
+    #[error(transparent)]
+    Deposed(#[from] Deposed),
     /// The commit could not be made. Nothing was sent.
     #[error("the commit could not be made")]
     Commit(#[source] GitError),
@@ -212,7 +216,7 @@ impl PushError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Moved { .. } | Self::Unreachable(_) => true,
-            Self::Rejected { .. } | Self::Denied(_) | Self::Outside { .. } => false,
+            Self::Rejected { .. } | Self::Denied(_) | Self::Outside { .. } | Self::Deposed(_) => false,
             Self::Commit(error) => error.retryable(),
         }
     }
