@@ -118,19 +118,12 @@ fn a_watch_and_a_log_are_followed() {
     let kubeconfig = pair.kubeconfig.display().to_string();
     let follow = |args: &[&str]| Followed::start(&kubeconfig, files.path(), args);
 
-    let mut watch = follow(&[
-        "get",
-        "deployment",
-        "web",
-        "--watch",
-        "--output=name",
-        "--output-watch-events",
-    ]);
-    watch.wait_for("ADDED      deployment.apps/web");
+    let mut watch = follow(&["get", "deployment", "web", "--watch", "--output-watch-events"]);
+    watch.wait_for("ADDED");
     cluster.kubectl(&["label", "deployment/web", "tier=front"]).ok();
-    watch.wait_for("MODIFIED   deployment.apps/web");
+    watch.wait_for("MODIFIED");
     cluster.kubectl(&["delete", "deployment", "web"]).ok();
-    watch.wait_for("DELETED    deployment.apps/web");
+    watch.wait_for("DELETED");
 
     cluster
         .kubectl(&["run", "talker", "--image=team/talker:1", "--restart=Never"])
