@@ -1,10 +1,15 @@
 //! The integration tests: one binary, so that everything is linked once.
 //!
 //! `layers` holds the architecture, `cli` drives the built binary on git repositories alone, `real` drives the built
-//! binary on a real Kubernetes control plane, `dashboard` on two sandboxes, `render` compares the renderer with kustomize, `sandbox` the sandbox with
-//! that control plane, `k6` the load check with k6.
+//! binary on a real Kubernetes control plane, `dashboard` on two sandboxes, `render` compares the renderer with
+//! kustomize, `sandbox` the sandbox with that control plane, and runs the scenarios of `real` on it, `k6` compares the
+//! load check with k6.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the scenarios are compiled for two kinds of clusters"
+)]
 
 mod cli;
 mod dashboard;
@@ -15,6 +20,24 @@ mod percentiles;
 mod real;
 mod render;
 mod sandbox;
+
+/// A scenario that only one kind of cluster runs would let the two drift apart.
+#[test]
+fn every_scenario_runs_on_both_kinds_of_clusters() {
+    /// What is about the real control plane, or needs no cluster.
+    const ALONE: [&str; 3] = ["control_plane", "processes", "repositories"];
+    let modules = |path: &str| {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let text = std::fs::read_to_string(root.join(path)).unwrap();
+        let names = text
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("mod ")?.strip_suffix(';')?.to_owned()));
+        names.collect::<std::collections::BTreeSet<String>>()
+    };
+    let mut real = modules("real/mod.rs");
+    real.retain(|name| !ALONE.contains(&name.as_str()));
+    assert_eq!(real, modules("sandbox/scenarios.rs"));
+}
 
 /// A test file that nobody declares would never run.
 #[test]

@@ -10,16 +10,28 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 use super::binaries;
-use super::control_plane::ControlPlane;
-use super::control_plane::kubeconfig::Kubeconfig;
+pub use super::control_plane::ControlPlane as Cluster;
+use super::control_plane::kubeconfig::{Access, Kubeconfig};
 use super::state::StateDirectory;
 
+/// A cluster as a kubeconfig has it.
+pub trait Context {
+    /// The name of its context.
+    fn name(&self) -> &str;
+
+    /// How an administrator reaches it.
+    fn access(&self) -> Access;
+}
+
+/// Two real control planes and the way to both.
+pub type ClusterPair = Pair<Cluster>;
+
 /// Two clusters and the way to both.
-pub struct ClusterPair {
+pub struct Pair<C> {
     /// The cluster of the context `staging`.
-    pub staging: ControlPlane,
+    pub staging: C,
     /// The cluster of the context `prod`.
-    pub prod: ControlPlane,
+    pub prod: C,
     /// A file of mode 0400 with both contexts.
     pub kubeconfig: PathBuf,
     directory: StateDirectory,
@@ -40,6 +52,49 @@ static RETURNED: Condvar = Condvar::new();
 /// A pair for one scenario alone; at drop it is emptied, and the next scenario may have it.
 pub struct Lease {
     pair: Option<ClusterPair>,
+}
+
+// === impl Pair ===
+
+impl<C: Context> Pair<C> {
+    /// A pair of clusters that run.
+    pub fn of(staging: C, prod: C) -> Self {
+        let directory = StateDirectory::create("pair");
+        let pair = Self {
+            kubeconfig: directory.path().join("kubeconfig.yaml"),
+            staging,
+            prod,
+            directory,
+        };
+        pair.right_kubeconfig().write(&pair.kubeconfig, 0o400);
+        pair
+    }
+
+    /// The contexts as they should be; the start of a kubeconfig that is wrong.
+    pub fn right_kubeconfig(&self) -> Kubeconfig {
+        Kubeconfig::default()
+            .with("staging", self.staging.access())
+            .with("prod", self.prod.access())
+    }
+
+    /// Writes another kubeconfig beside the right one, with the given permissions, and returns its path.
+    pub fn write_kubeconfig(&self, name: &str, kubeconfig: &Kubeconfig, mode: u32) -> PathBuf {
+        let path = self.directory.path().join(name);
+        kubeconfig.write(&path, mode);
+        path
+    }
+
+    /// The cluster of a context.
+    ///
+    /// # Panics
+    ///
+    /// For another name than `staging` and `prod`.
+    pub fn cluster(&self, context: &str) -> &C {
+        [&self.staging, &self.prod]
+            .into_iter()
+            .find(|cluster| cluster.name() == context)
+            .unwrap_or_else(|| panic!("no cluster is called {context}"))
+    }
 }
 
 // === impl ClusterPair ===
@@ -63,21 +118,13 @@ impl ClusterPair {
             binaries::path(name);
         }
         let (staging, prod) = thread::scope(|scope| {
-            let staging = scope.spawn(|| ControlPlane::start("staging"));
-            let prod = scope.spawn(|| ControlPlane::start("prod"));
+            let staging = scope.spawn(|| Cluster::start("staging"));
+            let prod = scope.spawn(|| Cluster::start("prod"));
             (staging.join(), prod.join())
         });
         let staging = staging.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let prod = prod.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let directory = StateDirectory::create("pair");
-        let pair = Self {
-            kubeconfig: directory.path().join("kubeconfig.yaml"),
-            staging,
-            prod,
-            directory,
-        };
-        pair.right_kubeconfig().write(&pair.kubeconfig, 0o400);
-        pair
+        Self::of(staging, prod)
     }
 
     /// A free pair of this process, or a new one; waits while as many are in use as there may be.
@@ -102,32 +149,6 @@ impl ClusterPair {
             }
             pool = RETURNED.wait(pool).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// The contexts as they should be; the start of a kubeconfig that is wrong.
-    pub fn right_kubeconfig(&self) -> Kubeconfig {
-        Kubeconfig::default()
-            .with("staging", self.staging.access())
-            .with("prod", self.prod.access())
-    }
-
-    /// Writes another kubeconfig beside the right one, with the given permissions, and returns its path.
-    pub fn write_kubeconfig(&self, name: &str, kubeconfig: &Kubeconfig, mode: u32) -> PathBuf {
-        let path = self.directory.path().join(name);
-        kubeconfig.write(&path, mode);
-        path
-    }
-
-    /// The cluster of a context.
-    ///
-    /// # Panics
-    ///
-    /// For another name than `staging` and `prod`.
-    pub fn cluster(&self, context: &str) -> &ControlPlane {
-        [&self.staging, &self.prod]
-            .into_iter()
-            .find(|cluster| cluster.name() == context)
-            .unwrap_or_else(|| panic!("no cluster is called {context}"))
     }
 
     /// Brings both clusters and the kubeconfig back to what they were.

@@ -1,4 +1,9 @@
 //! The scenarios: the built binary and git against a real Kubernetes control plane.
+//!
+//! `tests/sandbox/scenarios.rs` has the same files once more, where `clusters` is a pair of sandboxes. A new file needs a line
+//! there as well, unless it is about the control plane itself.
+
+use crate::harness::pair as clusters;
 
 mod bad_input;
 mod control_plane;

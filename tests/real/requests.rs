@@ -1,7 +1,7 @@
 //! Requests: what a look at an environment costs its API server, counted in the server's own audit log.
 
+use super::clusters::Cluster;
 use super::stage::{DEADLINE, PROD, STAGING, Stage};
-use crate::harness::control_plane::ControlPlane;
 use crate::harness::control_plane::audit::Request;
 use crate::harness::tags;
 use crate::harness::wait::wait_for;
@@ -10,7 +10,7 @@ use crate::harness::wait::wait_for;
 const MANY: usize = 120;
 
 /// The requests of gitsync since a line of the audit log, watches aside.
-fn asked(cluster: &ControlPlane, since: usize) -> Vec<Request> {
+fn asked(cluster: &Cluster, since: usize) -> Vec<Request> {
     let (requests, _) = cluster.requests_of("gitsync", since);
     requests
         .into_iter()
@@ -19,7 +19,7 @@ fn asked(cluster: &ControlPlane, since: usize) -> Vec<Request> {
 }
 
 /// The number of lines that the audit log has.
-fn now(cluster: &ControlPlane) -> usize {
+fn now(cluster: &Cluster) -> usize {
     cluster.requests_of("nobody", 0).1
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::clusters::{ClusterPair, Lease};
 use crate::harness::git::{Commit, Remote};
 use crate::harness::gitsync::{Daemon, Gitsync};
 use crate::harness::output::Output;
-use crate::harness::pair::{ClusterPair, Lease};
 use crate::harness::tags;
 use crate::harness::wait::wait_for;
 

@@ -5,7 +5,9 @@
 
 mod differential;
 mod kinds;
+mod kubectl;
 mod normal;
 mod objects;
 mod rollout;
+mod scenarios;
 mod sequence;

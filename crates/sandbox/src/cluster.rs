@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, Caller};
+use crate::audit::{Audit, Request};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultHandle, Faults};
 use crate::http::{Service, Shared};
 use crate::kubeconfig::{self, Access};
-use crate::pods::{Always, Host, Runtime};
+use crate::pods::{Always, Host, LoadBalancers, Runtime};
 use crate::registry::Registry;
 use crate::server::{Server, StartError};
+use crate::tokens::Tokens;
 use crate::{controllers, kinds, server};
 
 /// The namespaces that every cluster has.
@@ -89,7 +91,8 @@ impl Cluster {
             shared: Arc::new(Shared {
                 api,
                 faults: Faults::default(),
-                tokens: vec![(token.clone(), admin.clone())],
+                audit: Audit::default(),
+                tokens: Tokens::new(token.clone(), admin.clone()),
                 stop: CancellationToken::new(),
             }),
             admin: Arc::new(admin),
@@ -140,6 +143,17 @@ impl Cluster {
     /// Lets something go wrong for as long as the answer is held.
     pub fn inject(&self, fault: Fault) -> FaultHandle {
         self.shared.faults.inject(fault)
+    }
+
+    /// The requests over HTTP after the first `since`, oldest first, and the number that is the next `since`. The last
+    /// 100,000 are kept.
+    pub fn requests(&self, since: usize) -> (Vec<Request>, usize) {
+        self.shared.audit.since(since)
+    }
+
+    /// Its load balancers: what they were asked, and those that are to stay without an address.
+    pub fn load_balancers(&self) -> LoadBalancers {
+        self.shared.api.host.balancers.clone()
     }
 
     /// Ends every open watch, as a restart of a real server does.

@@ -15,6 +15,7 @@
 
 mod api;
 mod apply;
+mod audit;
 mod certificate;
 mod client;
 mod clock;
@@ -27,14 +28,17 @@ mod kinds;
 mod kubeconfig;
 mod patch;
 mod pods;
+mod rbac;
 mod registry;
 mod schema;
 mod selector;
 mod server;
 mod status;
 mod store;
+mod tokens;
 
 pub use api::{DeleteOptions, Patch, Propagation};
+pub use audit::Request;
 pub use certificate::CertificateError;
 pub use client::{Client, Event, EventKind, Subscription};
 pub use clock::{Clock, stamp};
@@ -42,7 +46,7 @@ pub use cluster::{Cluster, Handle, Options};
 pub use fault::{Fault, FaultHandle, FaultKind};
 pub use http::{Body, Service};
 pub use kubeconfig::{Access, kubeconfig};
-pub use pods::{Always, Answer, Behaviour, Exit, Host, Logs, NODE, Runtime};
+pub use pods::{Always, Answer, Behaviour, Exit, Host, LoadBalancers, Logs, NODE, Runtime};
 pub use registry::{Cell, Column, Context, Hooks, Kind, LogQuery, Registry, ScalePaths, Subresource, Verbs};
 pub use selector::Selector;
 pub use server::StartError;

@@ -83,6 +83,8 @@ pub enum Subresource {
     Eviction,
     /// `/binding` of pods.
     Binding,
+    /// `/token` of accounts.
+    Token,
     /// `/finalize` of namespaces.
     Finalize,
     /// `/approval` and others that behave as an update of the object.
@@ -342,6 +344,7 @@ impl Subresource {
             Self::Log => "log",
             Self::Eviction => "eviction",
             Self::Binding => "binding",
+            Self::Token => "token",
             Self::Finalize => "finalize",
             Self::Plain(name) => name,
         }

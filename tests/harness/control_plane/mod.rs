@@ -14,16 +14,15 @@
 mod apiserver;
 pub mod audit;
 mod controllers;
-mod door;
+pub mod door;
 mod etcd;
 mod keys;
 pub mod kubeconfig;
 mod kwok;
-mod ports;
+pub mod ports;
 mod snapshot;
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,9 +39,10 @@ use self::kubeconfig::{Access, Kubeconfig};
 use self::snapshot::Snapshot;
 
 use super::address::Address;
-use super::binaries;
 use super::cloud::Cloud;
+use super::kubectl;
 use super::output::Output;
+use super::pair::Context;
 use super::process::{Process, errors, tail};
 use super::runtime::block_on;
 use super::state::StateDirectory;
@@ -114,11 +114,6 @@ impl ControlPlane {
         }
     }
 
-    /// The name, which is also that of its context.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The played cloud provider.
     pub fn cloud(&self) -> &Cloud {
         &self.cloud
@@ -162,18 +157,7 @@ impl ControlPlane {
 
     /// Runs kubectl as an administrator, through the door.
     pub fn kubectl(&self, args: &[&str]) -> Output {
-        let kubeconfig = self.state.path().join("kubectl.yaml");
-        Kubeconfig::default()
-            .with(&self.name, self.access())
-            .write(&kubeconfig, 0o600);
-        let mut command = Command::new(binaries::path("kubectl"));
-        command
-            .args(args)
-            .env("KUBECONFIG", kubeconfig)
-            // Where it would keep what it has discovered.
-            .env("HOME", self.state.path())
-            .env_remove("KUBECACHEDIR");
-        Output::of(command, PATIENCE)
+        kubectl::run(&self.state, &self.name, self.access(), args)
     }
 
     /// The object at a path of the API, such as `/apis/apps/v1/namespaces/default/deployments/web`; a list works too.
@@ -182,14 +166,7 @@ impl ControlPlane {
     ///
     /// When the API server gives another answer than the object or 404.
     pub fn get(&self, path: &str) -> Option<Value> {
-        let request = hyper::http::Request::get(path)
-            .body(Vec::new())
-            .unwrap_or_else(|error| panic!("{path} is no path: {error}"));
-        match block_on(self.client.request::<Value>(request)) {
-            Ok(object) => Some(object),
-            Err(kube::Error::Api(status)) if status.code == 404 => None,
-            Err(error) => panic!("cannot get {path} of {}: {error}", self.name),
-        }
+        get(&self.client, &self.name, path)
     }
 
     /// The requests so far of clients whose user agent begins with `agent`, after the first `since` of all clients;
@@ -233,6 +210,28 @@ impl ControlPlane {
             server: format!("https://{}:{}", self.address.ip(), ports::DOOR),
             ..access
         }
+    }
+}
+
+impl Context for ControlPlane {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn access(&self) -> Access {
+        Self::access(self)
+    }
+}
+
+/// The object at a path of a cluster's API, or nothing for 404.
+pub fn get(client: &Client, cluster: &str, path: &str) -> Option<Value> {
+    let request = hyper::http::Request::get(path)
+        .body(Vec::new())
+        .unwrap_or_else(|error| panic!("{path} is no path: {error}"));
+    match block_on(client.request::<Value>(request)) {
+        Ok(object) => Some(object),
+        Err(kube::Error::Api(status)) if status.code == 404 => None,
+        Err(error) => panic!("cannot get {path} of {cluster}: {error}"),
     }
 }
 

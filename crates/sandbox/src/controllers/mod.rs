@@ -101,6 +101,7 @@ pub(crate) async fn run(client: Client, stop: CancellationToken) {
             }
         }
         let clock = work.client.clock().clone();
+        let host = work.client.host();
         let next = work.queue.wakes();
         let wake = async {
             match next {
@@ -111,9 +112,13 @@ pub(crate) async fn run(client: Client, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = work.changes.changed() => {}
+            () = host.balancers.changed() => {}
             () = wake => {}
         }
         work.catch_up();
+        for place in host.balancers.take_changed() {
+            work.notice_again(&place);
+        }
     }
 }
 
@@ -186,9 +191,7 @@ impl Loop {
         }
         let places: Vec<Place> = self.view.places().collect();
         for place in places {
-            if let Some(object) = self.view.at(&place).cloned() {
-                self.notice(&place, &object);
-            }
+            self.notice_again(&place);
         }
     }
 
@@ -224,6 +227,13 @@ impl Loop {
             for concerned in control.concerns(&self.view, place, object) {
                 self.queue.push(index, concerned);
             }
+        }
+    }
+
+    /// The same for an object that may not have changed.
+    fn notice_again(&mut self, place: &Place) {
+        if let Some(object) = self.view.at(place).cloned() {
+            self.notice(place, &object);
         }
     }
 

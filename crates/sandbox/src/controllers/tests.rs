@@ -466,6 +466,8 @@ async fn services_know_their_pods_and_get_an_address_that_answers() {
         client: stage.client.clone(),
         clock: stage.clock.clone(),
     };
+    let balancers = stage.client.host().balancers.clone();
+    assert_eq!(balancers.requests("default", "web").values().sum::<u64>(), 2);
     let log = pods::read_log(&stage.pods()[0], &crate::LogQuery::default(), &context).unwrap();
     assert!(log.contains("\"GET /hello HTTP/1.1\" 200"), "{log}");
 
@@ -476,6 +478,41 @@ async fn services_know_their_pods_and_get_an_address_that_answers() {
     stage.play(2);
     assert!(tokio::net::TcpStream::connect(&address).await.is_err());
     assert_eq!(stage.list("endpointslices.discovery.k8s.io").len(), 0);
+}
+
+#[tokio::test]
+async fn a_load_balancer_can_be_kept_pending() {
+    let handle = Cluster::start(Options {
+        tls: false,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let (client, balancers) = (handle.cluster().client("test"), handle.cluster().load_balancers());
+    let service = json!({
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 8080}]},
+    });
+    client.create("services", service).unwrap();
+    let has_address = |wanted: bool| {
+        let mut changes = client.subscribe(&["services"]);
+        let client = client.clone();
+        async move {
+            let is_there = || {
+                let service = client.get("services", "default", "web").unwrap();
+                service["status"]["loadBalancer"]["ingress"].is_array()
+            };
+            while is_there() != wanted {
+                changes.changed().await;
+                drop(changes.take());
+            }
+        }
+    };
+    has_address(true).await;
+    balancers.hold("default", "web");
+    has_address(false).await;
+    balancers.release("default", "web");
+    has_address(true).await;
 }
 
 async fn get(address: &str) -> String {

@@ -188,6 +188,7 @@ fn below(kind: &Kind, subresource: &Subresource) -> (Vec<&'static str>, String, 
         Subresource::Log => own(vec!["get"]),
         Subresource::Eviction => other(vec!["create"], "policy", "v1", "Eviction"),
         Subresource::Binding => other(vec!["create"], "", "v1", "Binding"),
+        Subresource::Token => other(vec!["create"], "authentication.k8s.io", "v1", "TokenRequest"),
         Subresource::Finalize => own(vec!["update"]),
         Subresource::Status | Subresource::Plain(_) => own(reads()),
     }

@@ -28,14 +28,17 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Body as HttpBody;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, Caller};
+use crate::api::{Api, Caller, Target};
+use crate::audit::{self, Audit, Request as Asked};
 use crate::fault::{Faults, Verdict};
+use crate::rbac::Access;
 use crate::status::Status;
+use crate::tokens::Tokens;
 use accept::Accept;
 pub use answer::Body;
 pub(crate) use discovery::rank;
 use query::Query;
-use route::Route;
+pub(crate) use route::Route;
 
 /// The largest body of a request, in bytes, as a real server has it.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -54,8 +57,9 @@ pub struct Service {
 pub(crate) struct Shared {
     pub api: Arc<Api>,
     pub faults: Faults,
+    pub audit: Audit,
     /// Bearer tokens with those who have them.
-    pub tokens: Vec<(String, Caller)>,
+    pub tokens: Tokens,
     /// Ends every watch.
     pub stop: CancellationToken,
 }
@@ -86,6 +90,37 @@ impl std::fmt::Debug for Shared {
 impl Service {
     /// Answers one request.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let asked = self.asked(&request);
+        let response = self.respond(request).await;
+        self.shared.audit.record(Asked {
+            code: response.status().as_u16(),
+            ..asked
+        });
+        response
+    }
+
+    /// What the audit says of a request that is not answered yet.
+    fn asked<B>(&self, request: &Request<B>) -> Asked {
+        let uri = request.uri();
+        let path = route::decoded(uri.path()).unwrap_or_default();
+        let route = route::find(&self.shared.api, &path).ok();
+        let watches = Query::parse(uri.query().unwrap_or_default()).flag("watch");
+        let caller = self.caller(&header_of(request.headers(), &header::AUTHORIZATION));
+        Asked {
+            verb: audit::verb(request.method(), route.as_ref(), watches).to_owned(),
+            uri: uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            user: caller.map(|caller| caller.user).unwrap_or_default(),
+            user_agent: header_of(request.headers(), &header::USER_AGENT),
+            code: 0,
+        }
+    }
+
+    async fn respond<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: HttpBody + Send,
         B::Data: Send,
@@ -128,10 +163,7 @@ impl Service {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let text = |name: header::HeaderName| {
-            let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
-            value.unwrap_or_default().to_owned()
-        };
+        let text = |name: header::HeaderName| header_of(&parts.headers, &name);
         let mut caller = self.caller(&text(header::AUTHORIZATION))?;
         let agent = text(header::USER_AGENT);
         agent
@@ -164,13 +196,8 @@ impl Service {
 
     fn caller(&self, authorization: &str) -> Result<Caller, Status> {
         if let Some(token) = authorization.strip_prefix("Bearer ") {
-            let known = self
-                .shared
-                .tokens
-                .iter()
-                .find(|(one, _)| is_same_secret(one, token.trim()));
-            if let Some((_, caller)) = known {
-                return Ok(caller.clone());
+            if let Some(caller) = self.shared.tokens.caller(&self.shared.api, token.trim()) {
+                return Ok(caller);
             }
         } else if let Some(caller) = &self.anonymous {
             return Ok(Caller::clone(caller));
@@ -180,7 +207,9 @@ impl Service {
 
     fn route(&self, path: &str, call: Call) -> Result<Response<Body>, Status> {
         let api = &self.shared.api;
-        match route::find(api, path)? {
+        let route = route::find(api, path)?;
+        self.authorize(path, &route, &call)?;
+        match route {
             Route::Nowhere => Ok(answer::not_found()),
             Route::Text(text) => Ok(answer::text(text)),
             Route::Version => Ok(answer::json(200, &discovery::version())),
@@ -199,10 +228,35 @@ impl Service {
                 Method::PUT => write::update(api, &target, &call),
                 Method::PATCH => write::patch(api, &target, &call),
                 Method::DELETE => write::delete(api, &target, &call),
+                Method::POST if target.subresource == "token" => self.issue(&target, &call),
                 Method::POST => write::post_below(api, &target, &call),
                 _ => Err(Status::method_not_allowed()),
             },
         }
+    }
+
+    /// Refuses what the caller may not do.
+    fn authorize(&self, path: &str, route: &Route, call: &Call) -> Result<(), Status> {
+        let api = &self.shared.api;
+        let verb = audit::verb(&call.method, Some(route), call.query.flag("watch"));
+        let mut asked = vec![access(path, route, verb)];
+        if let Route::Object(target) = route
+            && call.content_type == "application/apply-patch+yaml"
+            && api.read(&target.kind, &target.namespace, &target.name).is_err()
+        {
+            // An apply of what is not there makes it.
+            asked.push(access(path, route, "create"));
+        }
+        match asked.iter().find(|one| !one.is_allowed(api, &call.caller)) {
+            None => Ok(()),
+            Some(refused) => Err(refused.refused(&call.caller)),
+        }
+    }
+
+    fn issue(&self, target: &Target, call: &Call) -> Result<Response<Body>, Status> {
+        let request = serde_json::from_slice(&call.body).unwrap_or_default();
+        let issued = self.shared.tokens.issue(&self.shared.api, target, request)?;
+        Ok(answer::json(201, &issued))
     }
 }
 
@@ -226,13 +280,40 @@ where
     }
 }
 
-/// Compares without telling by its time where the texts differ.
-fn is_same_secret(one: &str, other: &str) -> bool {
-    let differing = one
-        .bytes()
-        .zip(other.bytes())
-        .fold(0, |differing, (a, b)| differing | (a ^ b));
-    one.len() == other.len() && differing == 0
+/// What a request wants to do.
+fn access(path: &str, route: &Route, verb: &str) -> Access {
+    let verb = verb.to_owned();
+    let (Route::Collection(target) | Route::Object(target)) = route else {
+        return Access {
+            verb,
+            path: path.to_owned(),
+            ..Access::default()
+        };
+    };
+    let mut resource = target.kind.plural.clone();
+    if !target.subresource.is_empty() {
+        resource = format!("{resource}/{}", target.subresource);
+    }
+    let is_namespace = target.kind.group.is_empty() && target.kind.plural == "namespaces";
+    Access {
+        verb,
+        path: String::new(),
+        group: target.kind.group.clone(),
+        resource,
+        // A namespace is in itself.
+        namespace: if is_namespace {
+            &target.name
+        } else {
+            &target.namespace
+        }
+        .clone(),
+        name: target.name.clone(),
+    }
+}
+
+fn header_of(headers: &http::HeaderMap, name: &header::HeaderName) -> String {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
 }
 
 fn too_large() -> Status {

@@ -4,7 +4,7 @@ use crate::api::{Api, Target};
 use crate::status::Status;
 
 /// What a path means.
-pub(super) enum Route {
+pub(crate) enum Route {
     /// Nothing: neither a path of the API nor of anything else.
     Nowhere,
     /// A plain word: the health checks.
@@ -22,7 +22,7 @@ pub(super) enum Route {
 }
 
 /// A discovery document.
-pub(super) enum Document {
+pub(crate) enum Document {
     /// `/api`.
     Core,
     /// `/apis`.
@@ -35,8 +35,11 @@ pub(super) enum Document {
     Paths,
 }
 
+/// What leads into a container, of which there are none.
+const STREAMS: [&str; 4] = ["exec", "attach", "portforward", "proxy"];
+
 /// The path without its escapes.
-pub(super) fn decoded(path: &str) -> Option<String> {
+pub(crate) fn decoded(path: &str) -> Option<String> {
     super::query::decode(path)
 }
 
@@ -44,7 +47,7 @@ pub(super) fn decoded(path: &str) -> Option<String> {
 ///
 /// # Errors
 /// 404 if it means nothing.
-pub(super) fn find(api: &Api, path: &str) -> Result<Route, Status> {
+pub(crate) fn find(api: &Api, path: &str) -> Result<Route, Status> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
         [] => Ok(Route::Document(Document::Paths)),
@@ -107,6 +110,16 @@ fn below(
         [name, subresource] if kind.subresource(subresource).is_some() => {
             Ok(Route::Object(target(name, subresource)))
         }
+        [_, stream, ..] if group.is_empty() && STREAMS.contains(stream) => Err(no_containers(stream)),
         _ => Err(Status::no_such_resource()),
     }
+}
+
+/// 501: there is no container to reach.
+fn no_containers(stream: &str) -> Status {
+    let message = format!(
+        "a sandbox runs no containers, so there is no {stream}: ask the pods at the address of a LoadBalancer Service, \
+         or read their logs"
+    );
+    Status::new(501, "NotImplemented", message)
 }

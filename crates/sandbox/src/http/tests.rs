@@ -185,6 +185,33 @@ async fn a_finalizer_holds_an_object() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn the_audit_tells_who_asked_what() {
+    let cluster = mk_cluster();
+    let since = cluster.requests(0).1;
+    let map = json!({"metadata": {"name": "a"}});
+    ask(&cluster, "POST", MAPS, map).await;
+    ask(&cluster, "GET", &format!("{MAPS}?limit=1"), Value::Null).await;
+    ask(&cluster, "GET", &format!("{MAPS}/b"), Value::Null).await;
+    drop(open(&cluster, "GET", &format!("{MAPS}?watch=true"), Value::Null).await);
+    ask(&cluster, "DELETE", MAPS, Value::Null).await;
+    let (told, next) = cluster.requests(since);
+    assert_eq!(next, since + 5);
+    let said = |one: &crate::Request| {
+        let uri = one.uri.replace(MAPS, "maps");
+        format!("{} {} {uri} {}", one.user, one.verb, one.code)
+    };
+    let said: Vec<String> = told.iter().map(said).collect();
+    let wanted = [
+        "admin create maps 201",
+        "admin list maps?limit=1 200",
+        "admin get maps/b 404",
+        "admin watch maps?watch=true 200",
+        "admin deletecollection maps 200",
+    ];
+    assert_eq!(said, wanted);
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn a_fault_happens_to_whom_it_is_meant_for_and_as_often() {
     let cluster = mk_cluster();
     let busy = cluster.inject(
@@ -286,4 +313,86 @@ async fn a_custom_kind_is_served_until_its_definition_goes() {
     )
     .await;
     assert_eq!(ask(&cluster, "GET", widgets, Value::Null).await.0, 404);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_account_may_do_what_its_roles_say_and_no_more() {
+    let cluster = mk_cluster();
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let role = json!({"metadata": {"name": "writer"}, "rules": [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "patch"]},
+    ]});
+    let binding = json!({
+        "metadata": {"name": "writer"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "writer"},
+        "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "default"}],
+    });
+    for (path, object) in [
+        (accounts.to_owned(), json!({"metadata": {"name": "robot"}})),
+        (format!("{rbac}/roles"), role),
+        (format!("{rbac}/rolebindings"), binding),
+        (MAPS.to_owned(), json!({"metadata": {"name": "there"}})),
+    ] {
+        assert_eq!(ask(&cluster, "POST", &path, object).await.0, 201, "{path}");
+    }
+    let (code, issued) = ask(&cluster, "POST", &format!("{accounts}/robot/token"), json!({})).await;
+    assert_eq!(code, 201, "{issued}");
+    let token = issued["status"]["token"].as_str().unwrap();
+    let apply = "application/apply-patch+yaml";
+    let map =
+        |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}).to_string();
+    let asked = [
+        ("GET", "/apis", "", String::new(), 200),
+        ("GET", MAPS, "", String::new(), 200),
+        ("GET", "/api/v1/configmaps", "", String::new(), 403),
+        (
+            "GET",
+            "/api/v1/namespaces/default/secrets",
+            "",
+            String::new(),
+            403,
+        ),
+        ("DELETE", &format!("{MAPS}/there"), "", String::new(), 403),
+        (
+            "PATCH",
+            &format!("{MAPS}/there?fieldManager=robot"),
+            apply,
+            map("there"),
+            200,
+        ),
+        (
+            "PATCH",
+            &format!("{MAPS}/new?fieldManager=robot"),
+            apply,
+            map("new"),
+            403,
+        ),
+    ];
+    for (method, path, media, body, wanted) in asked {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", media)
+            .body(Full::new(Bytes::from(body)))
+            .unwrap();
+        let response = cluster.guarded_service().answer(request).await;
+        let code = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&bytes);
+        assert_eq!(code, wanted, "{method} {path}: {text}");
+        if path.ends_with("new?fieldManager=robot") {
+            let says = "User \\\"system:serviceaccount:default:robot\\\" cannot create resource \\\"configmaps\\\" \
+                        in API group \\\"\\\" in the namespace \\\"default\\\"";
+            assert!(text.contains(says), "{text}");
+        }
+    }
+    // A token ends with its account.
+    ask(&cluster, "DELETE", &format!("{accounts}/robot"), Value::Null).await;
+    let request = Request::get("/apis")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Full::new(Bytes::new()))
+        .unwrap();
+    assert_eq!(cluster.guarded_service().answer(request).await.status(), 401);
 }

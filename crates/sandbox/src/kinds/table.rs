@@ -12,9 +12,10 @@ enum Below {
     Pod,
     Namespace,
     Csr,
+    Account,
 }
 
-use Below::{Csr, Namespace, Nothing, Pod, Scale, Status};
+use Below::{Account, Csr, Namespace, Nothing, Pod, Scale, Status};
 
 /// Group, version, kind, plural, short names, categories, namespaced, subresources, other fields of field selectors.
 type Row = (
@@ -133,7 +134,7 @@ const ROWS: &[Row] = &[
         "sa",
         "",
         true,
-        Nothing,
+        Account,
         "",
     ),
     (
@@ -550,6 +551,7 @@ fn subresources(below: Below, kind: &str) -> Vec<Subresource> {
             Subresource::Plain("resize"),
             Subresource::Status,
         ],
+        Account => vec![Subresource::Token],
         Namespace => vec![Subresource::Finalize, Subresource::Status],
         Csr => vec![Subresource::Plain("approval"), Subresource::Status],
     }

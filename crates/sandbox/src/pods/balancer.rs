@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::backends;
+use super::cloud::Counts;
 use super::serve::Server;
 use super::{Host, loopback};
 use crate::controllers::Control;
@@ -64,7 +65,8 @@ impl Balancer {
     }
 
     /// Makes the servers that a Service wants; tells which node ports could not be had.
-    fn open(&self, wanted: Wanted, decision: &mut Decision, service: &Value) -> io::Result<Front> {
+    fn open(&self, key: &str, wanted: Wanted, decision: &mut Decision, service: &Value) -> io::Result<Front> {
+        let counts = self.host.balancers.open(key);
         let mut front = Front {
             ports: Vec::new(),
             address: None,
@@ -76,7 +78,7 @@ impl Balancer {
             front.address = Some(address);
             for (index, listener) in listeners.into_iter().enumerate() {
                 front.ports.push(listener.local_addr()?.port());
-                front.servers.push((index, self.server(listener)?));
+                front.servers.push((index, self.server(listener, &counts)?));
             }
         }
         for (index, (_, node_port)) in wanted.ports.iter().enumerate() {
@@ -84,7 +86,7 @@ impl Balancer {
                 continue;
             };
             match TcpListener::bind(SocketAddr::from((self.host.address, *port))) {
-                Ok(listener) => front.servers.push((index, self.server(listener)?)),
+                Ok(listener) => front.servers.push((index, self.server(listener, &counts)?)),
                 Err(error) => {
                     let message = format!("node port {port} of {}: {error}", self.host.address);
                     decision.warn(COMPONENT, service, "NodePortUnavailable", message);
@@ -94,8 +96,18 @@ impl Balancer {
         Ok(front)
     }
 
-    fn server(&self, listener: TcpListener) -> io::Result<Server> {
-        Server::start(listener, Arc::clone(&self.host), self.clock.clone())
+    fn server(&self, listener: TcpListener, counts: &Arc<Counts>) -> io::Result<Server> {
+        Server::start(
+            listener,
+            Arc::clone(&self.host),
+            self.clock.clone(),
+            Arc::clone(counts),
+        )
+    }
+
+    fn close(&mut self, key: &str) {
+        self.services.remove(key);
+        self.host.balancers.close(key);
     }
 }
 
@@ -124,16 +136,21 @@ impl Control for Balancer {
         let service = view.at(place).filter(|service| !is_leaving(service));
         let Some((service, wanted)) = service.and_then(|service| Some((service, Wanted::of(service)?)))
         else {
-            self.services.remove(&place.key);
+            self.close(&place.key);
             return decision;
         };
+        if wanted.is_balanced && self.host.balancers.is_held(&place.key) {
+            self.close(&place.key);
+            decision.status("services", service, pending(service));
+            return decision;
+        }
         if self
             .services
             .get(&place.key)
             .is_none_or(|front| front.wanted != wanted)
         {
-            self.services.remove(&place.key);
-            match self.open(wanted, &mut decision, service) {
+            self.close(&place.key);
+            match self.open(&place.key, wanted, &mut decision, service) {
                 Ok(front) => drop(self.services.insert(place.key.clone(), front)),
                 Err(error) => {
                     let message = format!("Error syncing load balancer: {error}");
@@ -198,6 +215,13 @@ impl Wanted {
                 .collect(),
         })
     }
+}
+
+/// The status of a Service without an address.
+fn pending(service: &Value) -> Value {
+    let mut status = service["status"].clone();
+    status["loadBalancer"] = json!({});
+    status
 }
 
 /// Sockets for these ports on one address, free ones where a port cannot be had.

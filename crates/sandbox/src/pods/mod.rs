@@ -8,6 +8,7 @@
 
 mod backends;
 mod balancer;
+mod cloud;
 mod image;
 mod kubelet;
 mod life;
@@ -31,6 +32,7 @@ use crate::kinds::fields::{containers, items, text};
 use crate::registry::{Context, LogQuery};
 use crate::status::Status;
 
+pub use self::cloud::LoadBalancers;
 pub use self::log::Logs;
 pub use self::node::NODE;
 pub use self::runtime::{Always, Answer, Behaviour, Exit, Runtime};
@@ -44,6 +46,8 @@ pub struct Host {
     pub logs: Logs,
     /// The loopback address of the node.
     pub address: Ipv4Addr,
+    /// The load balancers in front of it.
+    pub balancers: LoadBalancers,
 }
 
 impl fmt::Debug for dyn Runtime {
@@ -61,6 +65,7 @@ impl Host {
             runtime,
             logs: Logs::default(),
             address: loopback(),
+            balancers: LoadBalancers::default(),
         }
     }
 }

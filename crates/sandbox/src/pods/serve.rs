@@ -17,6 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::Host;
 use super::backends::Backend;
+use super::cloud::Counts;
 use crate::clock::Clock;
 
 /// One port with its server, which ends with this value.
@@ -30,6 +31,7 @@ pub struct Server {
 struct Shared {
     host: Arc<Host>,
     clock: Clock,
+    counts: Arc<Counts>,
     backends: RwLock<Vec<Arc<Backend>>>,
     turn: AtomicUsize,
 }
@@ -42,12 +44,18 @@ impl Server {
     /// # Errors
     ///
     /// When the socket cannot be watched by the runtime.
-    pub fn start(listener: StdListener, host: Arc<Host>, clock: Clock) -> std::io::Result<Self> {
+    pub fn start(
+        listener: StdListener,
+        host: Arc<Host>,
+        clock: Clock,
+        counts: Arc<Counts>,
+    ) -> std::io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let shared = Arc::new(Shared {
             host,
             clock,
+            counts,
             backends: RwLock::default(),
             turn: AtomicUsize::new(0),
         });
@@ -100,11 +108,13 @@ impl Shared {
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let Some(backend) = self.next() else {
+            self.counts.add("");
             return Ok(response(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no ready endpoint\n".to_owned(),
             ));
         };
+        self.counts.add(&backend.image);
         let answer = &backend.answer;
         tokio::time::sleep(answer.latency).await;
         let (path, method) = (request.uri().path(), request.method());

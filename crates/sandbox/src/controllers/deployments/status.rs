@@ -139,10 +139,10 @@ impl<'a> Rollout<'a> {
         self.condition(status, "Progressing", word, reason, message);
         // Progress moves the deadline even where nothing but the numbers has changed.
         if reason == "ReplicaSetUpdated"
-            && let Some(list) = status["conditions"].as_array_mut()
-            && let Some(found) = list.iter_mut().find(|one| text(one, "type") == "Progressing")
+            && let Some(mut found) = conditions::find(status, "Progressing").cloned()
         {
             found["lastUpdateTime"] = stamp(self.now).into();
+            put_last(status, "Progressing", found);
         }
     }
 
@@ -167,8 +167,14 @@ impl<'a> Rollout<'a> {
             "type": kind, "status": word, "lastUpdateTime": stamp(self.now), "lastTransitionTime": since,
             "reason": reason, "message": message,
         });
-        conditions::put(status, kind, new);
+        put_last(status, kind, new);
     }
+}
+
+/// Puts a condition at the end, so that the conditions stand in the order of their changes.
+fn put_last(status: &mut Value, kind: &str, condition: Value) {
+    conditions::remove(status, kind);
+    conditions::put(status, kind, condition);
 }
 
 fn has_progressed(before: &Value, after: &Value) -> bool {
