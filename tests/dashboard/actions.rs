@@ -113,7 +113,7 @@ fn an_approval_is_of_exactly_what_was_seen() {
     }
     let [staging, prod] = &stage.clusters;
     let told = |cluster: &::sandbox::Handle| {
-        let events = cluster.client("test").list("events", Some("gitsync-system"));
+        let events = cluster.cluster().client("test").list("events", Some("gitsync-system"));
         let reasons = events.iter().filter_map(|event| event["reason"].as_str());
         reasons.map(str::to_owned).collect::<Vec<_>>()
     };

@@ -31,7 +31,7 @@ fn no_page_answer_metric_event_or_log_line_has_a_secret() {
     stage.wait_until_synced("prod", &tags::good(1));
     // Somebody changes it, and the difference is shown.
     let by_hand = json!({"stringData": {"password": DRIFTED}, "data": {"more": encoded(DRIFTED)}});
-    let client = stage.clusters[0].client("kubectl-edit");
+    let client = stage.clusters[0].cluster().client("kubectl-edit");
     client
         .patch("secrets", "flask-app", "keys", Patch::Merge(by_hand))
         .unwrap();
@@ -71,6 +71,7 @@ fn no_page_answer_metric_event_or_log_line_has_a_secret() {
     }
     let events = wait_for(super::stage::DEADLINE, "Events", || {
         let told = stage.clusters[0]
+            .cluster()
             .client("test")
             .list("events", Some("gitsync-system"));
         if told.is_empty() {
