@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::stage::{STAGING, Stage};
 use crate::harness::tags;
-use crate::harness::wait::wait_for;
 
 const CANARY: &str = "canary-in-a-coal-mine-4711";
 const DRIFTED: &str = "canary-by-hand-0815";
@@ -69,18 +68,8 @@ fn no_page_answer_metric_event_or_log_line_has_a_secret() {
         assert_eq!(status, 200, "{path}");
         look(path, &body);
     }
-    let events = wait_for(super::stage::DEADLINE, "Events", || {
-        let told = stage.clusters[0]
-            .cluster()
-            .client("test")
-            .list("events", Some("gitsync-system"));
-        if told.is_empty() {
-            Err("none yet".to_owned())
-        } else {
-            Ok(told)
-        }
-    });
-    for event in events {
+    stage.wait_for_event(0, "Applied");
+    for event in stage.events(0) {
         look("an Event", &event.to_string());
     }
     let log = stage.daemon.log();

@@ -96,13 +96,15 @@ impl Stage {
         format!("http://{}{path}", self.address)
     }
 
-    /// Commits another tag into staging's overlay.
+    /// Commits another tag into staging's overlay, as CI does.
     pub fn set_staging(&self, tag: &str) {
-        let overlay = self.remote.read(STAGING).unwrap();
-        let line = overlay.lines().find(|line| line.contains("newTag:")).unwrap();
-        let indent = &line[..line.find("newTag").unwrap()];
-        self.remote
-            .replace(STAGING, line, &format!("{indent}newTag: {tag}"));
+        let image = "sanjeev-thiyagarajan/jenkins-flask-app";
+        let wanted = format!("{image}={image}:{tag}");
+        let url = self.remote.url();
+        let args = [
+            "image", "set", &wanted, "--env", "staging", "--push", "--repo", &url,
+        ];
+        self.gitsync.run(&args).ok();
     }
 
     /// Asks by HTTP/1.1; the status and the body.
@@ -151,6 +153,29 @@ impl Stage {
                 Err(format!("{seen:#}\n{}", self.daemon.log()))
             }
         })
+    }
+
+    /// What gitsync tells of itself in a cluster, by its number.
+    pub fn events(&self, cluster: usize) -> Vec<Value> {
+        let client = self.clusters[cluster].cluster().client("test");
+        let lists = ["events", "events.events.k8s.io"];
+        lists
+            .iter()
+            .flat_map(|list| client.list(list, Some("gitsync-system")))
+            .collect()
+    }
+
+    /// Waits until an Event with a reason is in a cluster.
+    #[track_caller]
+    pub fn wait_for_event(&self, cluster: usize, reason: &str) {
+        wait_for(DEADLINE, &format!("an Event {reason}"), || {
+            let events = self.events(cluster);
+            if events.iter().any(|event| event["reason"] == reason) {
+                Ok(())
+            } else {
+                Err(format!("{events:#?}"))
+            }
+        });
     }
 
     /// Waits until an environment is at rest with an image.

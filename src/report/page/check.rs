@@ -14,7 +14,7 @@ pub(super) fn section(frame: Frame<'_>, environment: &EnvironmentView) -> String
     let live = environment
         .check
         .as_ref()
-        .map(|check| live(check, "h3"))
+        .map(|check| live(check, "h3", check.running || verifications.is_empty()))
         .unwrap_or_default();
     if verifications.is_empty() && live.is_empty() {
         return String::new();
@@ -32,7 +32,7 @@ pub(super) fn panels(frame: Frame<'_>) -> String {
         (check.running || stopped).then(|| {
             format!(
                 "<section class=\"card\" aria-label=\"Load check in {name}\"><p class=\"dim small\">Load check in <a href=\"/environments/{name}#check\">{name}</a></p>{}</section>",
-                live(check, "h2"),
+                live(check, "h2", true),
                 name = text(&environment.name),
             )
         })
@@ -53,7 +53,8 @@ pub(super) fn brief(check: &CheckView) -> String {
     )
 }
 
-fn live(check: &CheckView, heading: &str) -> String {
+/// One check; its reason is left out where a verification below says the same.
+fn live(check: &CheckView, heading: &str, with_reason: bool) -> String {
     let verdict = match (&check.verdict, check.running) {
         (_, true) => badge("info", "◔", "running"),
         (Some(verdict), false) => verdict_badge(verdict),
@@ -69,7 +70,7 @@ fn live(check: &CheckView, heading: &str) -> String {
         .iter()
         .map(|threshold| format!("<code class=\"chip\">{}</code>", text(threshold)))
         .collect();
-    let reason = if check.reason.is_empty() {
+    let reason = if check.reason.is_empty() || !with_reason {
         String::new()
     } else {
         format!("<p>{}</p>", text(&check.reason))

@@ -158,9 +158,11 @@ fn troubles(troubles: &[String]) -> String {
     )
 }
 
-/// The last two parts of a URL: enough to know the repository, and short.
+/// The last two parts of a URL: enough to know the repository, and short. Of a path of this machine the last.
 fn repository_name(url: &str) -> String {
-    let parts: Vec<&str> = url.trim_end_matches('/').rsplit('/').take(2).collect();
+    let is_path = url.starts_with(['/', '.']) || url.starts_with("file:");
+    let parts = url.trim_end_matches('/').rsplit('/');
+    let parts: Vec<&str> = parts.take(if is_path { 1 } else { 2 }).collect();
     parts.into_iter().rev().collect::<Vec<_>>().join("/")
 }
 

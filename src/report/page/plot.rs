@@ -6,9 +6,9 @@ use super::html::text;
 use crate::report::board::CheckView;
 use crate::report::load_check::format;
 
-const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 200.0;
-const LEFT: f64 = 56.0;
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 190.0;
+const LEFT: f64 = 64.0;
 const BOTTOM: f64 = 24.0;
 const TOP: f64 = 12.0;
 
@@ -32,11 +32,10 @@ pub(super) fn svg(check: &CheckView) -> String {
         let millis = ceiling * share;
         let _ = write!(
             marks,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text x=\"{label}\" y=\"{base:.1}\" text-anchor=\"end\">{}</text>",
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text x=\"{label}\" y=\"{at:.1}\" text-anchor=\"end\" dominant-baseline=\"middle\">{}</text>",
             text(&format::duration(millis)),
             at = y(millis),
             label = LEFT - 6.0,
-            base = y(millis) + 4.0,
         );
     }
     for share in [0.0, 0.5, 1.0] {
@@ -49,20 +48,22 @@ pub(super) fn svg(check: &CheckView) -> String {
             span * share
         );
     }
+    let is_over = check
+        .bound_millis
+        .is_some_and(|bound| check.latency.iter().any(|point| point.p90_millis > bound));
+    // The label stands where the line of the response times is not.
+    let (side, baseline) = if is_over { (4.0, "hanging") } else { (-4.0, "auto") };
     let bound = check
         .bound_millis
         .map(|bound| {
             format!(
-                "<line class=\"bound\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text class=\"bound\" x=\"{WIDTH}\" y=\"{above:.1}\" text-anchor=\"end\">limit {}</text>",
+                "<line class=\"bound\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text class=\"bound\" x=\"{WIDTH}\" y=\"{beside:.1}\" text-anchor=\"end\" dominant-baseline=\"{baseline}\">limit {}</text>",
                 text(&format::duration(bound)),
                 at = y(bound),
-                above = y(bound) - 4.0,
+                beside = y(bound) + side,
             )
         })
         .unwrap_or_default();
-    let is_over = check
-        .bound_millis
-        .is_some_and(|bound| check.latency.iter().any(|point| point.p90_millis > bound));
     let over = if is_over { " over" } else { "" };
     let limit = check
         .bound_millis
