@@ -17,6 +17,7 @@ pub mod gate;
 pub mod hub;
 pub mod orders;
 pub mod promotion;
+pub mod rehearse;
 
 use std::path::PathBuf;
 use std::sync::Arc;
