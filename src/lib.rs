@@ -16,7 +16,8 @@
 //! may use only what stands above it in its own group or in a lower layer; `tests/layers.rs` enforces that.
 //!
 //! Three libraries below this one know nothing of gitsync: [`manifest`] (what a Kubernetes object is),
-//! [`kustomize`] (a tree of layers in, objects out) and `sandbox` (a cluster in a process).
+//! [`kustomize`] (a tree of layers in, objects out) and [`sandbox`] (a cluster in a process), which only
+//! `gitsync demo` ([`cli::demo`]) and `gitsync rehearse` ([`reconcile::rehearse`]) use.
 
 pub mod model;
 pub mod problem;

@@ -66,6 +66,12 @@ pub struct Edited<'a> {
     edit: &'a Edit,
 }
 
+/// A tree with an edit over it, which no commit has yet.
+struct Draft {
+    tree: Arc<dyn Tree>,
+    edit: Edit,
+}
+
 // === impl Snapshot ===
 
 impl Snapshot {
@@ -97,6 +103,15 @@ impl Snapshot {
     #[must_use]
     pub fn tree_id(&self, path: &str) -> Option<String> {
         self.tree.tree_id(path)
+    }
+}
+
+impl Snapshot {
+    /// The same commit with an edit laid over its tree, which no longer has ids.
+    #[must_use]
+    pub fn edited(&self, edit: Edit) -> Self {
+        let tree = Arc::clone(&self.tree);
+        Self::new(self.revision.clone(), Arc::new(Draft { tree, edit }))
     }
 }
 
@@ -221,6 +236,62 @@ impl Files for Edited<'_> {
             Err(_) if self.kind(path).is_some() => Ok(path.to_owned()),
             resolved => resolved,
         }
+    }
+}
+
+// === impl Draft ===
+
+impl Draft {
+    fn edited(&self) -> Edited<'_> {
+        Edited::new(&*self.tree, &self.edit)
+    }
+}
+
+impl Files for Draft {
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
+        let edited = self.edited();
+        let read = edited.read(path)?;
+        Ok(Cow::Owned(read.into_owned()))
+    }
+
+    fn kind(&self, path: &str) -> Option<Kind> {
+        self.edited().kind(path)
+    }
+
+    fn resolve(&self, path: &str) -> Result<String, FilesError> {
+        self.edited().resolve(path)
+    }
+}
+
+impl Tree for Draft {
+    fn tree_id(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn list(&self, directory: &str) -> Vec<String> {
+        let mut names = self.tree.list(directory);
+        names.retain(|name| !self.edit.removed.contains(&below(directory, name)));
+        let below = |path: &String| {
+            let rest = path.strip_prefix(directory)?;
+            let rest = if directory.is_empty() {
+                rest
+            } else {
+                rest.strip_prefix('/')?
+            };
+            rest.split('/').next().map(str::to_owned)
+        };
+        names.extend(self.edit.files.keys().filter_map(below));
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+fn below(directory: &str, name: &str) -> String {
+    if directory.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{directory}/{name}")
     }
 }
 

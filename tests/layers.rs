@@ -126,6 +126,24 @@ fn the_renderer_is_known_to_few() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
+/// The sandbox is for shows and rehearsals: nothing that touches a real cluster knows of it.
+#[test]
+fn the_sandbox_is_known_to_demo_and_rehearsal_alone() {
+    let allowed = ["cli/demo/", "reconcile/rehearse/"];
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let inside = path
+            .strip_prefix(root().join("src"))
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        if code(&text).contains("sandbox::") && !allowed.iter().any(|start| inside.starts_with(start)) {
+            wrong.push(inside);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

@@ -1,9 +1,8 @@
 //! The integration tests: one binary, so that everything is linked once.
 //!
-//! `layers` holds the architecture, `cli` drives the built binary on git repositories alone, `real` drives the built
-//! binary on a real Kubernetes control plane, `dashboard` on two sandboxes, `render` compares the renderer with
-//! kustomize, `sandbox` the sandbox with that control plane, and runs the scenarios of `real` on it, `k6` compares the
-//! load check with k6.
+//! `layers` holds the architecture, `cli` drives the built binary on git repositories alone, `demo` and `dashboard` on
+//! sandbox clusters, `real` on a real Kubernetes control plane, `render` compares the renderer with kustomize, `sandbox`
+//! the sandbox with that control plane, and runs the scenarios of `real` on it, `k6` compares the load check with k6.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 #![expect(
@@ -13,6 +12,7 @@
 
 mod cli;
 mod dashboard;
+mod demo;
 mod harness;
 mod k6;
 mod layers;
@@ -51,6 +51,7 @@ fn every_file_is_declared() {
         ("render", "render/mod.rs"),
         ("cli", "cli/mod.rs"),
         ("dashboard", "dashboard/mod.rs"),
+        ("demo", "demo/mod.rs"),
         ("sandbox", "sandbox/mod.rs"),
         ("k6", "k6/mod.rs"),
     ] {

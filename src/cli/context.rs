@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use super::litter::Litter;
 use crate::config::load_check::limits::Limits;
 use crate::config::repository::{self, Config, Environment};
 use crate::desired::Desired;
@@ -25,7 +26,7 @@ use crate::world::lease::Leader;
 use crate::world::remote::Remote;
 
 /// Options that every command has.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// Repository: a URL (https, ssh, file) or a directory; by default the working copy of the current directory
@@ -85,6 +86,10 @@ enum Origin {
 pub struct Context {
     /// What was typed.
     pub args: GlobalArgs,
+    /// Who commits are made by, where that is not found out.
+    pub author: Option<Identity>,
+    /// What has to be removed, however the process ends.
+    pub litter: Litter,
     /// Cancelled by the first signal.
     pub cancel: CancellationToken,
 }
@@ -146,6 +151,9 @@ impl Context {
     /// Who commits are made by: git's own variables, the working copy's configuration, else gitsync.
     #[must_use]
     pub fn identity(&self) -> Identity {
+        if let Some(author) = &self.author {
+            return author.clone();
+        }
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let from_env = variable("GIT_AUTHOR_NAME")
             .zip(variable("GIT_AUTHOR_EMAIL"))
@@ -171,12 +179,7 @@ impl Context {
                 from: Origin::Remote(remote),
             });
         }
-        let copy = Git::discover(Path::new(".")).map_err(git_failure)?;
-        let head = working_head(&copy)?;
-        Ok(Checkout {
-            head,
-            from: Origin::WorkingCopy(copy),
-        })
+        Checkout::of_working_copy(Git::discover(Path::new(".")).map_err(git_failure)?)
     }
 
     /// What reconcilers share, and the poller that feeds them.
@@ -242,6 +245,18 @@ impl Checkout {
         }
     }
 
+    /// A working copy with its uncommitted changes.
+    ///
+    /// # Errors
+    ///
+    /// When its configuration has problems.
+    pub fn of_working_copy(copy: WorkingCopy) -> Result<Self, Failure> {
+        Ok(Self {
+            head: working_head(&copy)?,
+            from: Origin::WorkingCopy(copy),
+        })
+    }
+
     /// A commit of a working copy.
     ///
     /// # Errors
@@ -299,15 +314,21 @@ impl Checkout {
     ///
     /// When the proved revision is not there, or the overlay has problems: then with all of them.
     pub async fn render(&self, environment: &Environment) -> Result<Desired, Failure> {
-        let proved = match environment
-            .verified
-            .as_ref()
-            .and_then(|verified| verified.revision().ok())
-        {
-            Some(revision) => Some(self.snapshot(&revision).await?),
-            None => None,
-        };
+        let proved = self.proved(environment).await?;
         render(environment, &self.head.snapshot, proved.as_ref()).map_err(Failure::usage)
+    }
+
+    /// The files of the commit that was proved for an environment, once one was.
+    ///
+    /// # Errors
+    ///
+    /// When git does not have it.
+    pub async fn proved(&self, environment: &Environment) -> Result<Option<Snapshot>, Failure> {
+        let verified = environment.verified.as_ref();
+        match verified.and_then(|verified| verified.revision().ok()) {
+            Some(revision) => Ok(Some(self.snapshot(&revision).await?)),
+            None => Ok(None),
+        }
     }
 
     /// The last commit that changed a directory, as far back as people look.

@@ -4,6 +4,7 @@ pub mod approve;
 pub mod check;
 pub mod compare;
 pub mod context;
+pub mod demo;
 pub mod diff;
 pub mod doctor;
 pub mod edit;
@@ -11,8 +12,10 @@ pub mod failure;
 pub mod history;
 pub mod image;
 pub mod init;
+pub mod litter;
 pub mod manual;
 pub mod promote;
+pub mod rehearse;
 pub mod render;
 pub mod rollback;
 pub mod run;
@@ -34,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use context::{Context, GlobalArgs};
 use failure::{Answer, Failure, Kind};
+use litter::Litter;
 use ui::{ColorChoice, Ui};
 
 /// Keep Kubernetes clusters in step with git, and let nothing reach prod that staging did not prove
@@ -107,8 +111,12 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole loop on two sandbox clusters: a good image goes to prod, a slow one is stopped
+    Demo(demo::DemoArgs),
     /// Keep every environment of the repository as git says: the daemon
     Run(run::RunArgs),
+    /// Play the repository's whole path on sandbox clusters; exit 1 when something would fail
+    Rehearse(rehearse::RehearseArgs),
     /// Show what syncing would change; exit 1 when something would
     Diff(diff::DiffArgs),
     /// Sync one environment now and wait until it is healthy
@@ -170,7 +178,10 @@ pub fn main() -> ExitCode {
         }
     };
     let mut ui = Ui::new(cli.color, cli.quiet);
-    start_log(&ui, cli.verbose, cli.quiet, cli.log_format);
+    // The demo tells its own story, and its daemon's goes to a file.
+    if !matches!(cli.command, Command::Demo(_)) {
+        start_log(&ui, cli.verbose, cli.quiet, cli.log_format);
+    }
     let result = run_command(&mut ui, cli);
     match result {
         Ok(answer) => ExitCode::from(answer.code()),
@@ -203,12 +214,17 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
+    let litter = Litter::default();
     let context = Context {
         args: cli.global,
-        cancel: cancel_on_signal()?,
+        author: None,
+        cancel: cancel_on_signal(litter.clone())?,
+        litter,
     };
     match &cli.command {
+        Command::Demo(args) => demo::demo(ui, &context, args).await,
         Command::Run(args) => run::run(ui, &context, args).await,
+        Command::Rehearse(args) => rehearse::rehearse(ui, &context, args).await,
         Command::Diff(args) => diff::diff(ui, &context, args).await,
         Command::Sync(args) => sync::sync(ui, &context, args).await,
         Command::Status(args) => status::status(ui, &context, args).await,
@@ -236,7 +252,7 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
 }
 
 /// A token that the first SIGINT or SIGTERM cancels; the second ends the process at once.
-fn cancel_on_signal() -> Result<CancellationToken, Failure> {
+fn cancel_on_signal(litter: Litter) -> Result<CancellationToken, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let cancel = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::new(Kind::Bug, error))?;
@@ -249,6 +265,7 @@ fn cancel_on_signal() -> Result<CancellationToken, Failure> {
                 _ = terminate.recv() => 143,
             };
             if !first {
+                litter.sweep();
                 std::process::exit(code);
             }
             token.cancel();
@@ -257,18 +274,26 @@ fn cancel_on_signal() -> Result<CancellationToken, Failure> {
     Ok(cancel)
 }
 
-/// The daemon's story: one line per event on stderr. `RUST_LOG` has the last word.
-///
-/// A pass has a span with its environment and number. People read it from the lines themselves; programs get it with
-/// each line.
+/// The daemon's story: one line per event on stderr.
 fn start_log(ui: &Ui, verbose: u8, quiet: bool, format: LogFormat) {
-    use tracing_subscriber::EnvFilter;
     let level = match (quiet, verbose) {
         (true, _) => "gitsync=warn",
         (false, 0) => "gitsync=info",
         (false, 1) => "gitsync=debug",
         (false, _) => "gitsync=trace,kube=debug",
     };
+    log_to(std::io::stderr, ui.story_paint().enabled(), level, format);
+}
+
+/// Writes one line per event. `RUST_LOG` has the last word on which.
+///
+/// A pass has a span with its environment and number. People read it from the lines themselves; programs get it with
+/// each line.
+fn log_to<W>(writer: W, ansi: bool, level: &str, format: LogFormat)
+where
+    W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    use tracing_subscriber::EnvFilter;
     let spans = match format {
         LogFormat::Text => "off",
         LogFormat::Json => "info",
@@ -278,10 +303,10 @@ fn start_log(ui: &Ui, verbose: u8, quiet: bool, format: LogFormat) {
     // A second start, as in tests, keeps the first one's log.
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_target(false);
     let _ = match format {
-        LogFormat::Text => log.with_ansi(ui.story_paint().enabled()).try_init(),
+        LogFormat::Text => log.with_ansi(ansi).try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
     };
 }

@@ -23,6 +23,8 @@ pub struct Ui {
     out_paint: Paint,
     err_paint: Paint,
     live: bool,
+    screen: bool,
+    kept: Option<String>,
 }
 
 /// A shorter text needs no pager on any terminal.
@@ -41,13 +43,34 @@ impl Ui {
             ColorChoice::Always => Paint::new(true),
             ColorChoice::Never => Paint::new(false),
         };
-        let err_terminal = io::stderr().is_terminal();
+        let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
             quiet,
-            out_paint: paint(io::stdout().is_terminal()),
+            out_paint: paint(out_terminal),
             err_paint: paint(err_terminal),
             live: err_terminal && !dumb && !quiet,
+            screen: out_terminal && !dumb,
+            kept: None,
         }
+    }
+
+    /// A `Ui` that keeps what is written, for [`Ui::kept`], and shows none of it.
+    #[must_use]
+    pub fn keeping(paint: Paint) -> Self {
+        Self {
+            quiet: false,
+            out_paint: paint,
+            err_paint: paint,
+            live: false,
+            screen: false,
+            kept: Some(String::new()),
+        }
+    }
+
+    /// What was written to either stream, in order.
+    #[must_use]
+    pub fn kept(self) -> String {
+        self.kept.unwrap_or_default()
     }
 
     /// How to colour an answer.
@@ -62,11 +85,26 @@ impl Ui {
         self.live
     }
 
+    /// Whether a line of the answer may be rewritten in place.
+    #[must_use]
+    pub fn is_screen(&self) -> bool {
+        self.screen
+    }
+
     /// Columns of the terminal, or 80 where that is unknown.
     #[must_use]
     pub fn width(&self) -> usize {
-        let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-        columns.filter(|columns| *columns >= 40).unwrap_or(80)
+        let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+        let of = |size: rustix::io::Result<rustix::termios::Winsize>| {
+            size.ok()
+                .map(|size| usize::from(size.ws_col))
+                .filter(|columns| *columns > 0)
+        };
+        let asked = || {
+            of(rustix::termios::tcgetwinsize(io::stderr()))
+                .or_else(|| of(rustix::termios::tcgetwinsize(io::stdout())))
+        };
+        told.or_else(asked).filter(|columns| *columns >= 40).unwrap_or(80)
     }
 
     /// Writes `text` to stdout as it is.
@@ -76,6 +114,10 @@ impl Ui {
     /// When stdout cannot be written; a closed pipe is [`io::ErrorKind::BrokenPipe`], which a caller at the top
     /// treats as success: the reader had enough.
     pub fn answer(&mut self, text: &str) -> io::Result<()> {
+        if let Some(kept) = &mut self.kept {
+            kept.push_str(text);
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         out.flush()
@@ -100,7 +142,7 @@ impl Ui {
     ///
     /// As [`Ui::print`].
     pub fn page(&mut self, text: &str) -> Result<Answer, Failure> {
-        if !io::stdout().is_terminal() || text.lines().count() < SCREEN_LINES {
+        if !self.screen || text.lines().count() < SCREEN_LINES {
             return self.print(text);
         }
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -176,8 +218,27 @@ impl Ui {
         self.err_paint
     }
 
-    fn to_stderr(&self, text: &str) {
+    fn to_stderr(&mut self, text: &str) {
+        if let Some(kept) = &mut self.kept {
+            kept.push_str(text);
+            return;
+        }
         // A story that nobody can read any more is no reason to stop the work.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
+}
+
+/// The lines of a text, broken between words; a longer word stays whole.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }

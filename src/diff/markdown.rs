@@ -4,7 +4,7 @@ use super::text::{self, Style};
 use super::{Change, Diff, ObjectDiff, fields, risk};
 
 /// What code hosts accept in one comment is 65,536 characters; the rest is for the title and the note at the end.
-const BUDGET: usize = 60_000;
+pub const BUDGET: usize = 60_000;
 
 /// At most this many fields of an object are named in the summary.
 const FIELDS: usize = 3;
@@ -16,19 +16,25 @@ const ROWS: usize = 200;
 #[must_use]
 pub fn comment(parts: &[(String, &Diff)]) -> String {
     let mut out = String::from("## gitsync diff\n");
-    let mut details = Vec::new();
     for (title, diff) in parts {
         let mut objects: Vec<&ObjectDiff> = diff.changed().collect();
         objects.sort_by_key(|object| std::cmp::Reverse(risk::of(object)));
         let head = format!("\n### {title}: {}\n", text::summary(diff.counts()));
         out += &(head + &table(&objects));
-        details.extend(
-            objects
-                .into_iter()
-                .map(|object| (risk::of(object), title, object)),
-        );
     }
-    out = cut(out, BUDGET / 2);
+    with_details(cut(out, BUDGET / 2), parts, "gitsync diff")
+}
+
+/// A comment with the difference of every object behind it, the riskiest first, as far as they fit; `command` shows the rest.
+#[must_use]
+pub fn with_details(mut out: String, parts: &[(String, &Diff)], command: &str) -> String {
+    let mut details: Vec<_> = parts
+        .iter()
+        .flat_map(|(title, diff)| {
+            diff.changed()
+                .map(move |object| (risk::of(object), title, object))
+        })
+        .collect();
     details.sort_by_key(|(risk, ..)| std::cmp::Reverse(*risk));
     let mut left_out = 0;
     for (_, title, object) in details {
@@ -40,7 +46,7 @@ pub fn comment(parts: &[(String, &Diff)]) -> String {
         }
     }
     if left_out > 0 {
-        let note = format!("\n{left_out} more changes do not fit here; `gitsync diff` shows them.\n");
+        let note = format!("\n{left_out} more changes do not fit here; `{command}` shows them.\n");
         out += &note;
     }
     out
@@ -96,18 +102,21 @@ fn block(title: &str, object: &ObjectDiff, titled: bool) -> String {
         .skip(1)
         .map(|line| format!("{}\n", line.get(2..).unwrap_or("")))
         .collect();
-    // A fence that the text itself has would end the block.
-    let fence = "`".repeat(3.max(longest_fence(&lines) + 1));
     let place = if titled {
         format!("{title}: ")
     } else {
         String::new()
     };
-    format!(
-        "\n<details><summary>{place}{} <code>{}</code></summary>\n\n{fence}diff\n{lines}{fence}\n\n</details>\n",
-        object.change.verb(),
-        object.id
-    )
+    let title = format!("{place}{} <code>{}</code>", object.change.verb(), object.id);
+    folded(&title, &lines)
+}
+
+/// A diff that opens at a click on its title, which is HTML.
+#[must_use]
+pub fn folded(title: &str, lines: &str) -> String {
+    // A fence that the text itself has would end the block.
+    let fence = "`".repeat(3.max(longest_fence(lines) + 1));
+    format!("\n<details><summary>{title}</summary>\n\n{fence}diff\n{lines}{fence}\n\n</details>\n")
 }
 
 fn longest_fence(text: &str) -> usize {
@@ -115,7 +124,9 @@ fn longest_fence(text: &str) -> usize {
     runs.max().unwrap_or(0)
 }
 
-fn cut(text: String, most: usize) -> String {
+/// A text of at most `most` characters, cut at the end of a line.
+#[must_use]
+pub fn cut(text: String, most: usize) -> String {
     if text.chars().count() <= most {
         return text;
     }

@@ -236,7 +236,11 @@ impl Poller {
         let known = self.heads.borrow().clone();
         let at_rest = known.as_ref().is_some_and(|head| head.troubles.is_empty());
         if moved.is_none() && at_rest {
-            return Ok(None);
+            // A promotion, or another process with the same cache, may have fetched what this poller has not seen.
+            let fetched = self.remote.fetched().await?;
+            if fetched.as_ref() == known.as_ref().map(|head| head.snapshot.revision()) {
+                return Ok(None);
+            }
         }
         let fetched = self.remote.fetch().await?;
         if fetched.rewritten {
@@ -354,5 +358,51 @@ fn watch_refs(repository: &Path, poke: &Arc<Notify>) -> Option<notify::Recommend
             tracing::debug!(%error, path = %refs.display(), "not watched");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CommitMessage, Edit};
+    use crate::world::git::{Git, GitOptions, Identity};
+
+    const ENVIRONMENT: &str = "apiVersion: gitsync.dev/v1alpha1\nkind: Environment\nmetadata: {name: prod}\nspec: {cluster: {context: prod}}\n";
+
+    fn mk_edit(path: &str, text: &str) -> Edit {
+        let mut edit = Edit::default();
+        edit.files.insert(path.to_owned(), text.as_bytes().to_vec());
+        edit
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_another_client_of_the_cache_has_fetched_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = dir.path().join("fleet.git");
+        let identity = Identity {
+            name: "ci".into(),
+            email: "ci@example.com".into(),
+        };
+        let message = CommitMessage::default();
+        let first = mk_edit("environments/prod/environment.yaml", ENVIRONMENT);
+        Git::seed(&repository, "main", &first, &message, &identity).unwrap();
+        let open = || {
+            let url = repository.display().to_string().parse().unwrap();
+            let mut options = GitOptions::new(url, "main");
+            options.cache = Some(dir.path().join("cache"));
+            Remote::new(Git::open(&options).unwrap(), CancellationToken::new())
+        };
+        let (mut feed, poller) = Feed::new(open());
+        assert!(poller.look().await);
+        let before = feed.take().unwrap().snapshot.revision().clone();
+
+        let other = open();
+        let edit = mk_edit("environments/prod/kustomization.yaml", "resources: []\n");
+        let pushed = other.commit_and_push(&before, &edit, &message, &identity, "environments/prod");
+        let pushed = pushed.await.unwrap().unwrap().revision;
+        assert_eq!(other.fetch().await.unwrap().revision, pushed);
+
+        assert!(poller.look().await);
+        assert_eq!(*feed.latest().unwrap().snapshot.revision(), pushed);
     }
 }

@@ -18,6 +18,7 @@ pub mod gate;
 pub mod hub;
 pub mod orders;
 pub mod promotion;
+pub mod rehearse;
 
 use std::path::PathBuf;
 use std::sync::Arc;

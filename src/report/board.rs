@@ -181,6 +181,8 @@ pub struct EnvironmentView {
     pub waits: Vec<WaitView>,
     /// How many objects differ from git.
     pub drift: u32,
+    /// What was put back as git says since the process began, newest first.
+    pub healed: Vec<HealView>,
     /// The objects, in the order of their ids.
     pub resources: Vec<ResourceView>,
     /// What syncing would change, as a unified diff with secrets masked; empty when nothing.
@@ -235,6 +237,20 @@ pub struct ResourceView {
 #[serde(rename_all = "camelCase")]
 pub struct DriftView {
     /// The field's path; empty when the whole object is concerned.
+    pub field: String,
+    /// Who wrote it, as far as the API server knows.
+    pub by: String,
+}
+
+/// A field, or a whole object, that was put back after somebody changed it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealView {
+    /// When (RFC 3339).
+    pub time: String,
+    /// The object: `Kind namespace/name`.
+    pub object: String,
+    /// The field's path; empty when the object had been deleted.
     pub field: String,
     /// Who wrote it, as far as the API server knows.
     pub by: String,

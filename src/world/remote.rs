@@ -63,6 +63,15 @@ impl Remote {
         polled
     }
 
+    /// The tip at the last fetch, by this or another process with the same cache.
+    ///
+    /// # Errors
+    ///
+    /// When the process shuts down.
+    pub async fn fetched(&self) -> Result<Option<Revision>, GitError> {
+        self.blocking(|git, _| git.fetched()).await
+    }
+
     /// Brings the tip into the cache.
     ///
     /// # Errors

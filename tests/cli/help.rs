@@ -13,7 +13,9 @@ fn the_overview_names_every_command_in_one_line() {
         .split("\n\n")
         .next()
         .unwrap();
-    let expected = "  run          Keep every environment of the repository as git says: the daemon
+    let expected = "  demo         Show the whole loop on two sandbox clusters: a good image goes to prod, a slow one is stopped
+  run          Keep every environment of the repository as git says: the daemon
+  rehearse     Play the repository's whole path on sandbox clusters; exit 1 when something would fail
   diff         Show what syncing would change; exit 1 when something would
   sync         Sync one environment now and wait until it is healthy
   status       Show what each environment runs, how it is, and what it waits for

@@ -116,6 +116,12 @@ impl Daemon {
     pub fn terminate(mut self) -> i32 {
         self.process.terminate(GRACE)
     }
+
+    /// Asks it to end as Ctrl-C does (SIGINT), and returns its exit code.
+    #[track_caller]
+    pub fn interrupt(mut self) -> i32 {
+        self.process.interrupt(GRACE)
+    }
 }
 
 impl Drop for Daemon {

@@ -132,7 +132,22 @@ impl Process {
     /// When it is still there after `deadline`.
     #[track_caller]
     pub fn terminate(&mut self, deadline: Duration) -> i32 {
-        self.signal("TERM");
+        self.end_by("TERM", deadline)
+    }
+
+    /// Asks the program to end as Ctrl-C does (SIGINT) and returns its exit code.
+    ///
+    /// # Panics
+    ///
+    /// When it is still there after `deadline`.
+    #[track_caller]
+    pub fn interrupt(&mut self, deadline: Duration) -> i32 {
+        self.end_by("INT", deadline)
+    }
+
+    #[track_caller]
+    fn end_by(&mut self, signal: &str, deadline: Duration) -> i32 {
+        self.signal(signal);
         let start = Instant::now();
         loop {
             if let Some(code) = self.exit_code() {
@@ -140,7 +155,7 @@ impl Process {
             }
             assert!(
                 start.elapsed() < deadline,
-                "{} did not end within {deadline:?} of SIGTERM\n{}",
+                "{} did not end within {deadline:?} of SIG{signal}\n{}",
                 self.name,
                 self.tail(40)
             );

@@ -12,7 +12,9 @@ use crate::config::verified::VerifiedImage;
 use crate::diff::{Change, ObjectDiff, fields, text};
 use crate::reconcile::promotion::{Promoted, PromotionError};
 use crate::record::{Phase, Record, Verification};
-use crate::report::board::{DriftView, EnvironmentView, Health, ResourceView, State, VerificationView};
+use crate::report::board::{
+    DriftView, EnvironmentView, HealView, Health, ResourceView, State, VerificationView,
+};
 use crate::verify::rollout::Progress;
 use crate::world::cluster::observe::Observed;
 use crate::world::cluster::{Cluster, ClusterError, FIELD_MANAGER};
@@ -22,6 +24,9 @@ const LONGEST_DIFF: usize = 64 * 1024;
 
 /// The most fields of one object that are listed.
 const MOST_FIELDS: usize = 20;
+
+/// How much of what was put back is remembered.
+const MOST_HEALED: usize = 20;
 
 impl Reconciler {
     /// Publishes what was observed.
@@ -78,6 +83,14 @@ impl Reconciler {
                 board.good = Some(now.to_string());
             }
             remembered(board, record);
+        });
+    }
+
+    /// Publishes what was put back.
+    pub(super) fn publish_healed(&self, healed: Vec<HealView>) {
+        self.shared.hub.environment(&self.name, |board| {
+            board.healed.splice(..0, healed);
+            board.healed.truncate(MOST_HEALED);
         });
     }
 

@@ -19,6 +19,7 @@ use crate::promote::proof::Proof;
 use crate::reconcile::gate;
 use crate::reconcile::promotion::{self, Promoted, gates_hash};
 use crate::record::{Phase, Record, Synced, Verdict};
+use crate::report::board::HealView;
 use crate::world::cluster::events::Reason;
 use crate::world::cluster::observe::Observation;
 use crate::world::cluster::records::Stored;
@@ -94,13 +95,15 @@ impl Reconciler {
             .synced
             .as_ref()
             .is_some_and(|synced| synced.objects == desired.hash);
-        if drifted {
+        let drifts = if drifted {
             self.heals += 1;
-            tell_drift(&self.name, &view.observation);
             self.notice_drift(&view.observation);
+            drifts(&view.observation)
         } else {
             self.heals = 0;
-        }
+            Vec::new()
+        };
+        tell_drifts(&self.name, &drifts);
         let intent = record.inventory.union(&inventory_of(&view.observation));
         cluster
             .write_record(
@@ -117,6 +120,7 @@ impl Reconciler {
         cluster
             .apply(&desired.objects, &view.observation, &waves, known)
             .await?;
+        self.publish_healed(drifts);
         let synced = Synced {
             revision: desired.revision.clone(),
             shared: desired.shared.clone(),
@@ -321,31 +325,51 @@ impl Reconciler {
     }
 }
 
-/// Says which fields drifted and who wrote them; "drift" alone helps nobody.
-fn tell_drift(environment: &EnvName, observation: &Observation) {
+/// Which fields drifted, and who wrote them.
+fn drifts(observation: &Observation) -> Vec<HealView> {
     let lives: BTreeMap<_, _> = observation
         .objects
         .iter()
         .map(|observed| (&observed.id, observed.live.as_ref()))
         .collect();
+    let time = Timestamp::now().to_string();
+    let mut found = Vec::new();
     for object in observation.diff.changed() {
+        let drift = |field: String, by: String| HealView {
+            time: time.clone(),
+            object: object.id.to_string(),
+            field,
+            by,
+        };
         match &object.change {
-            Change::Create(_) => {
-                tracing::warn!(env = %environment, object = %object.id, "drift: the object was deleted; putting it back")
-            }
+            Change::Create(_) => found.push(drift(String::new(), String::new())),
             Change::Update { before, after } => {
                 let live = lives.get(&object.id).copied().flatten();
                 for field in fields::changed(before, after) {
                     let writers = live
                         .map(|live| fields::writers(live, &field, FIELD_MANAGER))
                         .unwrap_or_default();
-                    let who = writers
-                        .first()
-                        .map_or("unknown", |writer| writer.manager.as_str());
-                    tracing::warn!(env = %environment, object = %object.id, field = field.path, by = who, "drift: putting the field back");
+                    let by = writers.into_iter().next().map(|writer| writer.manager);
+                    found.push(drift(field.path, by.unwrap_or_default()));
                 }
             }
             Change::Prune(_) | Change::Same => {}
         }
+    }
+    found
+}
+
+/// Says which fields drifted and who wrote them; "drift" alone helps nobody.
+fn tell_drifts(environment: &EnvName, drifts: &[HealView]) {
+    for HealView {
+        object, field, by, ..
+    } in drifts
+    {
+        if field.is_empty() {
+            tracing::warn!(env = %environment, %object, "drift: the object was deleted; putting it back");
+            continue;
+        }
+        let by = if by.is_empty() { "unknown" } else { by };
+        tracing::warn!(env = %environment, %object, field, by, "drift: putting the field back");
     }
 }

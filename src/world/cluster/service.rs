@@ -230,7 +230,11 @@ fn locate(service: &Service, wanted: &ServiceRef, inside: bool) -> Result<Place,
     Ok(match spec.type_.as_deref() {
         Some("LoadBalancer") => match balancer_hosts(service) {
             hosts if hosts.is_empty() => Place::Pending,
-            hosts => known(Via::LoadBalancer, hosts),
+            hosts => Place::Known(Resolved {
+                base_url: url(scheme, &hosts[0], balancer_port(service, port)),
+                via: Via::LoadBalancer,
+                hosts,
+            }),
         },
         Some("NodePort") if !inside => match port.node_port {
             Some(node_port) => Place::OnNodes {
@@ -274,6 +278,26 @@ fn balancer_hosts(service: &Service) -> Vec<String> {
         .flatten();
     let hosts = entries.filter_map(|entry| entry.hostname.clone().or_else(|| entry.ip.clone()));
     hosts.filter(|host| !host.is_empty()).collect()
+}
+
+/// The port of a load balancer that leads to a port of its Service. It is the same one, unless the balancer lists as many
+/// ports as the Service has and this one is not among them: then it stands in the same place of the list.
+fn balancer_port(service: &Service, port: &ServicePort) -> i32 {
+    let own = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    let own: Vec<&ServicePort> = own.collect();
+    let status = service.status.as_ref();
+    let balancer = status.and_then(|status| status.load_balancer.as_ref());
+    let first = balancer.and_then(|balancer| balancer.ingress.as_ref()?.first());
+    let listed: Vec<i32> = first
+        .iter()
+        .flat_map(|ingress| ingress.ports.iter().flatten())
+        .map(|port| port.port)
+        .collect();
+    if listed.len() != own.len() || listed.contains(&port.port) {
+        return port.port;
+    }
+    let place = own.iter().position(|own| *own == port);
+    place.map_or(port.port, |place| listed[place])
 }
 
 fn choose_port<'a>(
@@ -468,6 +492,34 @@ mod tests {
             namespace: None,
             port,
             scheme: None,
+        }
+    }
+
+    #[test]
+    fn a_load_balancer_may_list_other_ports_than_the_service() {
+        let ports = json!([{"port": 80, "name": "http"}, {"port": 443, "name": "https"}]);
+        let listed = |first: i32, second: i32| json!({"ingress": [{"ip": "127.0.0.1", "ports": [{"port": first, "protocol": "TCP"}, {"port": second, "protocol": "TCP"}]}]});
+        for (name, status, want) in [
+            (
+                "free ones instead",
+                listed(40080, 40443),
+                "https://127.0.0.1:40443",
+            ),
+            ("the Service's own", listed(443, 80), "https://127.0.0.1:443"),
+            ("one of them instead", listed(40080, 443), "https://127.0.0.1:443"),
+            (
+                "none",
+                json!({"ingress": [{"ip": "127.0.0.1"}]}),
+                "https://127.0.0.1:443",
+            ),
+        ] {
+            let service = mk_service("LoadBalancer", &ports, &status);
+            let wanted = mk_wanted(Some(PortRef::Name("https".to_owned())));
+            let found = locate(&service, &wanted, false).unwrap();
+            assert!(
+                matches!(&found, Place::Known(found) if found.base_url == want),
+                "{name}: {found:?}"
+            );
         }
     }
 

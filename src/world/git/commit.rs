@@ -51,7 +51,7 @@ pub(super) fn make(
     if new == old {
         return Ok(None);
     }
-    let id = write_commit(repository, parent, new, message, identity).map_err(wrong)?;
+    let id = write_commit(repository, Some(parent), new, message, identity).map_err(wrong)?;
     let mut changes = Changes::default();
     changes
         .collect(repository, Some(old), Some(new), "")
@@ -148,9 +148,9 @@ fn file_mode(
     Ok(Err("it is no path inside a repository"))
 }
 
-fn write_commit(
+pub(super) fn write_commit(
     repository: &gix::Repository,
-    parent: ObjectId,
+    parent: Option<ObjectId>,
     tree: ObjectId,
     message: &CommitMessage,
     identity: &Identity,
@@ -164,7 +164,7 @@ fn write_commit(
     };
     let mut buffer = gix::date::parse::TimeBuf::default();
     let signature = signature.to_ref(&mut buffer);
-    let commit = repository.new_commit_as(signature, signature, message.to_string(), tree, [parent])?;
+    let commit = repository.new_commit_as(signature, signature, message.to_string(), tree, parent)?;
     Ok(commit.id)
 }
 

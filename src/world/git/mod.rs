@@ -23,6 +23,7 @@ mod link;
 mod local;
 mod process;
 mod push;
+mod seed;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -188,6 +189,21 @@ impl Git {
         local::discover(dir)
     }
 
+    /// Makes a bare repository of one branch with one commit, which holds the files of an edit.
+    ///
+    /// # Errors
+    ///
+    /// When the directory exists and is not empty, or cannot be written.
+    pub fn seed(
+        dir: &Path,
+        branch: &str,
+        edit: &Edit,
+        message: &CommitMessage,
+        identity: &Identity,
+    ) -> Result<Revision, GitError> {
+        seed::seed(dir, branch, edit, message, identity)
+    }
+
     /// The repository, without secrets.
     #[must_use]
     pub fn url(&self) -> &RepositoryUrl {
@@ -213,6 +229,12 @@ impl Git {
         let repository = self.cache.repository();
         let known = self.known_tip(&repository) == Some(tip) && repository.has_object(tip);
         Ok((!known).then(|| history::revision(tip)))
+    }
+
+    /// The tip at the last fetch, by this or another process with the same cache. Nothing is asked for it.
+    #[must_use]
+    pub fn fetched(&self) -> Option<Revision> {
+        self.known_tip(&self.cache.repository()).map(history::revision)
     }
 
     /// Brings the branch's tip, and what it needs, into the cache.

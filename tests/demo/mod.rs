@@ -1,0 +1,5 @@
+//! `gitsync demo` and `gitsync rehearse`: the built binary with clusters of its own.
+
+mod keep;
+mod rehearse;
+mod story;
