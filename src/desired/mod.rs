@@ -1,6 +1,9 @@
 //! Desired state: what git says an environment should be.
 
+pub mod allow;
+pub mod hooks;
 pub mod tree;
+pub mod waves;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,6 +13,7 @@ use manifest::{Manifest, yaml};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use self::hooks::Hook;
 use crate::config::repository::Environment;
 use crate::model::Revision;
 use crate::problem::{Problem, Problems};
@@ -24,7 +28,9 @@ pub struct Desired {
     pub shared: Revision,
     /// The objects, in the order of the renderer.
     pub objects: Arc<Vec<Manifest>>,
-    /// The hash of all objects: equal exactly when they are.
+    /// The Jobs that run before and after a sync, in the order of their waves; they are not among the objects.
+    pub hooks: Arc<Vec<Hook>>,
+    /// The hash of all objects and hooks: equal exactly when they are.
     pub hash: String,
     /// The files that they came from.
     pub files: Arc<Vec<String>>,
@@ -50,11 +56,20 @@ pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) 
     for object in &mut objects {
         fold_string_data(object.value_mut());
     }
+    let hash = hash(&objects);
+    let mut problems: Vec<Problem> = objects.iter().filter_map(waves::check).collect();
+    let (objects, mut hooks) = hooks::split(objects).unwrap_or_else(|wrong| {
+        problems.extend(wrong);
+        Default::default()
+    });
+    Problems(problems).into_result()?;
+    hooks.sort_by_key(|hook| waves::number(hook.manifest.value()));
     Ok(Desired {
         revision: revision.clone(),
         shared: revision.clone(),
-        hash: hash(&objects),
+        hash,
         objects: objects.into(),
+        hooks: hooks.into(),
         files: built.files_read.into(),
     })
 }
@@ -62,13 +77,20 @@ pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) 
 // === impl Desired ===
 
 impl Desired {
-    /// The images of all workloads, sorted.
+    /// The images of all workloads and hooks, sorted.
     #[must_use]
     pub fn images(&self) -> BTreeSet<String> {
+        let hooks = self.hooks.iter().map(|hook| &hook.manifest);
         self.objects
             .iter()
+            .chain(hooks)
             .flat_map(|object| workload_images(object.value()))
             .collect()
+    }
+
+    /// The hooks of one phase.
+    pub fn hooks_of(&self, phase: hooks::Phase) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(move |hook| hook.phase == phase)
     }
 }
 

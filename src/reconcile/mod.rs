@@ -18,6 +18,7 @@ pub mod gate;
 pub mod hub;
 pub mod orders;
 pub mod promotion;
+pub mod rollback;
 
 use std::path::PathBuf;
 use std::sync::Arc;

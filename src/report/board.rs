@@ -238,6 +238,8 @@ pub struct DriftView {
     pub field: String,
     /// Who wrote it, as far as the API server knows.
     pub by: String,
+    /// When it was written (RFC 3339), as far as the API server knows.
+    pub time: Option<String>,
 }
 
 /// An object that another one made.

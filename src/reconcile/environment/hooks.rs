@@ -1,0 +1,69 @@
+//! Hooks, run: one after the other, as far as the cluster shows them.
+
+use std::time::Duration;
+
+use super::error::PassError;
+use super::steps::ROLLOUT_INTERVAL;
+use super::{Outcome, Reconciler, View};
+use crate::desired::hooks::Phase as HookPhase;
+use crate::promote::decide::Step;
+use crate::record::{Phase, Record};
+use crate::world::cluster::Cluster;
+use crate::world::cluster::hooks::HookState;
+use crate::world::cluster::records::Stored;
+
+impl Reconciler {
+    /// Takes the hooks of a phase one step further; once all of them succeeded, that is remembered.
+    pub(super) async fn run_hooks(
+        &mut self,
+        view: &View<'_>,
+        phase: HookPhase,
+        cluster: &Cluster,
+        stored: &mut Stored,
+    ) -> Result<Outcome, PassError> {
+        let environment = view.environment;
+        let outcome = |told, message: String, again| Outcome {
+            step: Step::Hook(phase),
+            phase: told,
+            message,
+            again,
+        };
+        for hook in view.desired.hooks_of(phase) {
+            let name = format!("{} hook {}", phase.word(), hook.manifest.name());
+            match cluster.run_hook(environment, hook, &view.desired.hash).await? {
+                HookState::Succeeded => {}
+                HookState::Running(why) => {
+                    let message = format!("{name}: {why}");
+                    return Ok(outcome(Phase::Progressing, message, ROLLOUT_INTERVAL));
+                }
+                HookState::Failed(why) => {
+                    let message = format!(
+                        "{name} failed: {why}; it runs again for the next commit, or when its Job is deleted"
+                    );
+                    return Ok(outcome(
+                        Phase::Failed,
+                        message,
+                        environment.spec.sync.interval.get(),
+                    ));
+                }
+            }
+        }
+        let record = &stored.record;
+        let mut hooks = record.hooks.clone();
+        hooks.insert(phase.word().to_owned(), view.desired.hash.clone());
+        let record = Record {
+            hooks,
+            ..record.clone()
+        };
+        cluster.write_record(&self.name, stored, record).await?;
+        for hook in view.desired.hooks_of(phase).filter(|hook| hook.delete_succeeded) {
+            cluster.delete_hook(environment, hook).await?;
+        }
+        tracing::info!(env = %self.name, revision = view.desired.revision.short(), phase = phase.word(), "hooks ran");
+        Ok(outcome(
+            Phase::Progressing,
+            format!("the {} hooks ran", phase.word()),
+            Duration::ZERO,
+        ))
+    }
+}
