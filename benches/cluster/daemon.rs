@@ -1,5 +1,6 @@
 //! The daemon: what it costs at rest, how fast a commit is applied, and how fast drift is put right.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -36,17 +37,17 @@ pub fn measure(fleet: &Fleet) {
     println!("| API requests at rest, in {} s | {asked} |", REST.as_secs());
     println!(
         "| resident memory at rest | {:.1} MiB |",
-        resident(&daemon, "VmRSS")
+        resident(&fleet.url(), "VmRSS")
     );
     commits(fleet, &daemon);
     edits(fleet);
     println!(
         "| resident memory at the end | {:.1} MiB |",
-        resident(&daemon, "VmRSS")
+        resident(&fleet.url(), "VmRSS")
     );
     println!(
         "| largest resident memory | {:.1} MiB |",
-        resident(&daemon, "VmHWM")
+        resident(&fleet.url(), "VmHWM")
     );
 }
 
@@ -137,9 +138,20 @@ fn print_times(what: &str, times: &mut [Duration]) {
     println!("| {what}, p99 of {} | {} ms |", times.len(), at(0.99));
 }
 
-/// A line of the process's status, in MiB.
-fn resident(daemon: &Daemon, line: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap_or_default();
+/// A line of the daemon's status in `/proc`, in MiB.
+fn resident(url: &str, line: &str) -> f64 {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let is_daemon = |path: &PathBuf| {
+        let command = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let words: Vec<&str> = command.split('\0').collect();
+        words[0].ends_with("/gitsync") && words.contains(&"run") && words.contains(&url)
+    };
+    let daemon = processes
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(is_daemon);
+    let status = daemon.and_then(|path| std::fs::read_to_string(path.join("status")).ok());
+    let status = status.unwrap_or_default();
     let found = status.lines().find_map(|text| text.strip_prefix(line));
     let kib = found.and_then(|text| {
         text.trim_start_matches(':')

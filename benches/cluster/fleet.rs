@@ -110,6 +110,11 @@ impl Fleet {
         self.cluster.kubectl(args)
     }
 
+    /// The repository's URL.
+    pub fn url(&self) -> String {
+        self.remote.url()
+    }
+
     /// Runs gitsync on the repository.
     pub fn gitsync(&self, args: &[&str]) -> Output {
         self.gitsync

@@ -45,14 +45,6 @@ pub struct Desired {
 pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) -> Result<Desired, Problems> {
     let built = kustomize::build(files, &environment.dir, &Options::default()).map_err(to_problems)?;
     let mut objects = built.manifests;
-    if objects.is_empty() {
-        let message =
-            "the kustomization renders no objects; nothing is changed, because that would delete everything";
-        return Err(Problem::new(message)
-            .at_line(&environment.dir, 0)
-            .hint("add resources, or remove the environment")
-            .into());
-    }
     for object in &mut objects {
         fold_string_data(object.value_mut());
     }
@@ -63,6 +55,14 @@ pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) 
         Default::default()
     });
     Problems(problems).into_result()?;
+    if objects.is_empty() {
+        let message =
+            "the kustomization renders no objects; nothing is changed, because that would delete everything";
+        return Err(Problem::new(message)
+            .at_line(&environment.dir, 0)
+            .hint("add resources, or remove the environment")
+            .into());
+    }
     hooks.sort_by_key(|hook| waves::number(hook.manifest.value()));
     Ok(Desired {
         revision: revision.clone(),
@@ -168,4 +168,42 @@ pub fn to_problems(errors: kustomize::BuildErrors) -> Problems {
         }
     };
     Problems(errors.into_iter().map(to_problem).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::MemoryTree;
+
+    fn built(more: &str) -> Result<Desired, Problems> {
+        let mut tree = MemoryTree::default();
+        let job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: migrate\n  annotations: {gitsync.dev/hook: pre-sync}\n";
+        tree.insert("environments/prod/hook.yaml", &format!("{job}---\n{more}"));
+        tree.insert("environments/prod/kustomization.yaml", "resources: [hook.yaml]\n");
+        let environment = Environment {
+            name: "prod".parse().unwrap(),
+            dir: "environments/prod".into(),
+            spec: serde_yaml::from_str("cluster: {context: prod}").unwrap(),
+            verified: None,
+            orders: crate::config::orders::Orders::default(),
+        };
+        build(&tree, &environment, &"a".repeat(40).parse().unwrap())
+    }
+
+    #[test]
+    fn hooks_are_no_objects_and_change_what_is_asked_for() {
+        let desired = built("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n").unwrap();
+        assert_eq!((desired.objects.len(), desired.hooks.len()), (1, 1));
+        let other = built("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n").unwrap();
+        assert_ne!(desired.hash, other.hash);
+    }
+
+    #[test]
+    fn nothing_to_apply_is_an_error_and_never_a_wish_to_delete_everything() {
+        let skipped = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: {gitsync.dev/hook: Skip}\n";
+        for more in ["", skipped] {
+            let told = built(more).unwrap_err().to_string();
+            assert!(told.contains("renders no objects"), "{told}");
+        }
+    }
 }

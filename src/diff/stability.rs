@@ -12,7 +12,7 @@ use super::drift::Drift;
 const HEALS: usize = 5;
 
 /// The time in which heals are counted.
-const WINDOW: SignedDuration = SignedDuration::from_secs(60);
+const WINDOW: SignedDuration = SignedDuration::from_secs(300);
 
 /// How long an unstable object is left alone before it is tried once more.
 const REST: SignedDuration = SignedDuration::from_secs(300);
@@ -129,7 +129,7 @@ mod tests {
             stability.heal(&replicas, at(second));
         }
         stability.observe(&[], at(306));
-        for second in (310..3000).step_by(60) {
+        for second in (310..3000).step_by(90) {
             stability.heal(&replicas, at(second));
             assert!(!stability.is_unstable(&replicas[0], at(second)), "{second}");
         }

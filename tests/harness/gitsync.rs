@@ -96,11 +96,6 @@ impl Gitsync {
 // === impl Daemon ===
 
 impl Daemon {
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
     /// All that it has written.
     pub fn log(&self) -> String {
         self.process.log()

@@ -1,7 +1,15 @@
 //! Sync options on a real API server: what is left to others, in which order things come, and what is taken over.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
 use super::stage::{DEADLINE, IMAGE, PROD, STAGING, Stage, trailer};
 use crate::harness::output::Output;
+use crate::harness::runtime::block_on;
 use crate::harness::tags;
 use crate::harness::wait::{wait_for, wait_until};
 
@@ -14,7 +22,10 @@ fn prepare(stage: &Stage, more: &str, sync: &str, spec: &str) {
     let overlay = stage
         .staging(&tags::good(1))
         .replace("resources:", "resources:\n- more.yaml");
-    let environment = stage.read(ENVIRONMENT) + sync + spec;
+    let before = stage.read(ENVIRONMENT);
+    let last = "selfHeal: true\n";
+    let (plain, _) = before.split_once(last).unwrap();
+    let environment = [plain, last, sync, spec].concat();
     let files = [
         (STAGING, overlay.as_str()),
         (ENVIRONMENT, &environment),
@@ -37,6 +48,15 @@ fn diff(stage: &Stage) -> Output {
 
 fn kubectl(stage: &Stage, args: &[&str]) -> Output {
     stage.pair().staging.kubectl(&[args, &NAMESPACE].concat())
+}
+
+/// Ends a thread's loop when it is dropped.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// An object of the application's namespace.
@@ -108,6 +128,31 @@ fn fields_that_others_decide_are_left_to_them() {
         "{refused}"
     );
     assert!(!stage.exists("staging", "configmaps/later"));
+
+    // The account of the environment decides what is possible there, whatever gitsync itself may do.
+    prepare(&stage, "", "", "  impersonate: {serviceAccount: ops/deployer}\n");
+    let refused = sync(&stage);
+    assert_ne!(refused.code, 0);
+    assert!(
+        refused.stderr.contains("system:serviceaccount:ops:deployer"),
+        "{refused}"
+    );
+    let bind = [
+        "create",
+        "clusterrolebinding",
+        "ops",
+        "--clusterrole=cluster-admin",
+        "--serviceaccount=ops:deployer",
+    ];
+    stage.pair().staging.kubectl(&bind).ok();
+    wait_for(DEADLINE, "the account may do everything", || {
+        let output = sync(&stage);
+        if output.code == 0 {
+            Ok(())
+        } else {
+            Err(output.to_string())
+        }
+    });
 }
 
 #[test]
@@ -118,13 +163,23 @@ fn drift_is_reported_and_what_is_fought_over_is_left_alone() {
     stage.commit("Only report drift in prod", &[(prod, &detect)]);
     let _daemon = stage.daemon();
     stage.wait_until_running("prod", &tags::good(1));
-    let scale = ["scale", "deployment/flask-app", "--replicas=1", "-n", "flask-app"];
-    stage.pair().prod.kubectl(&scale).ok();
+    let one = r#"{"spec": {"replicas": 1}}"#;
+    let patch = [
+        "patch",
+        "deployment",
+        "flask-app",
+        "-n",
+        "flask-app",
+        "--type=merge",
+        "-p",
+        one,
+    ];
+    stage.pair().prod.kubectl(&patch).ok();
     stage.wait_for_status(
         "prod",
         &[
             "selfHeal is off",
-            ".spec.replicas of Deployment.apps flask-app/flask-app by kubectl at 20",
+            ".spec.replicas of Deployment.apps flask-app/flask-app by kubectl-patch at 20",
         ],
     );
     assert_eq!(
@@ -134,22 +189,31 @@ fn drift_is_reported_and_what_is_fought_over_is_left_alone() {
 
     // Somebody who writes back whatever gitsync puts right.
     let replicas = || stage.field("staging", "deployments/flask-app", "/spec/replicas");
-    wait_until(DEADLINE, "staging says that it is unstable", || {
-        if replicas() == "3" {
-            kubectl(&stage, &["scale", "deployment/flask-app", "--replicas=2"]).ok();
-        }
-        let args = [
-            "status",
-            "--env",
+    let deployments: Api<Deployment> = Api::namespaced(stage.pair().staging.client(), "flask-app");
+    let told = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !told.load(Ordering::Relaxed) {
+                if replicas() == "3" {
+                    let params = PatchParams {
+                        field_manager: Some("operator".to_owned()),
+                        ..PatchParams::default()
+                    };
+                    let patch = Patch::Merge(json!({"spec": {"replicas": 2}}));
+                    block_on(deployments.patch("flask-app", &params, &patch)).unwrap();
+                }
+            }
+        });
+        // Whatever becomes of it, the other thread ends.
+        let ended = Ended(&told);
+        stage.wait_for_status(
             "staging",
-            "-o",
-            "json",
-            "--repo",
-            &stage.remote.url(),
-        ];
-        let said = stage.gitsync.run(&args).stdout;
-        said.contains("unstable")
-            && said.contains(".spec.replicas of Deployment.apps flask-app/flask-app by kubectl")
+            &[
+                "unstable",
+                ".spec.replicas of Deployment.apps flask-app/flask-app by operator",
+            ],
+        );
+        drop(ended);
     });
     // Everything else is still put right, and the fought field stays as it is.
     kubectl(&stage, &["delete", "service", "flask-app-service"]).ok();

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::error::PassError;
 use super::steps::ROLLOUT_INTERVAL;
 use super::{Outcome, Reconciler, View};
+use crate::apply::Wave;
 use crate::desired::hooks::Phase as HookPhase;
+use crate::diff::{Change, ObjectDiff};
 use crate::promote::decide::Step;
 use crate::record::{Phase, Record};
 use crate::world::cluster::Cluster;
@@ -21,6 +23,9 @@ impl Reconciler {
         cluster: &Cluster,
         stored: &mut Stored,
     ) -> Result<Outcome, PassError> {
+        if phase == HookPhase::PreSync {
+            self.bring_namespaces(view, cluster, stored).await?;
+        }
         let environment = view.environment;
         let outcome = |told, message: String, again| Outcome {
             step: Step::Hook(phase),
@@ -65,5 +70,32 @@ impl Reconciler {
             format!("the {} hooks ran", phase.word()),
             Duration::ZERO,
         ))
+    }
+
+    /// Applies the namespaces that hooks before a first sync run in; nothing else is applied before them.
+    async fn bring_namespaces(
+        &self,
+        view: &View<'_>,
+        cluster: &Cluster,
+        stored: &mut Stored,
+    ) -> Result<(), PassError> {
+        let hooks = || view.desired.hooks_of(HookPhase::PreSync);
+        let needed = |object: &ObjectDiff| {
+            let is_namespace = object.id.group.is_empty() && object.id.kind == "Namespace";
+            let is_new = matches!(object.change, Change::Create(_));
+            is_namespace && is_new && hooks().any(|hook| hook.manifest.namespace() == object.id.name)
+        };
+        let objects = view.observation.diff.objects.iter().enumerate();
+        let wave: Wave = objects
+            .filter(|(_, object)| needed(object))
+            .map(|(index, _)| index)
+            .collect();
+        if wave.is_empty() {
+            return Ok(());
+        }
+        self.write_intent(view, cluster, stored).await?;
+        let known = self.watches.known();
+        let desired = &view.desired.objects;
+        Ok(cluster.apply(desired, &view.observation, &[wave], known).await?)
     }
 }

@@ -9,6 +9,7 @@ mod tell;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,8 +42,11 @@ use error::PassError;
 use situation::{DueAnswer, PrunePlan, next_wave};
 use waits::Previews;
 
-/// How often an environment is looked at as if there were no watches.
+/// How often an environment is looked at as if there were no watches, at least.
 const BACKSTOP: Duration = Duration::from_secs(600);
+
+/// By how much more the environments differ in that, so that they do not all look at once.
+const BACKSTOP_SPREAD: u64 = 120;
 
 /// One environment.
 pub struct Reconciler {
@@ -302,7 +306,10 @@ impl Reconciler {
 
     /// What the watches know; nothing once in a while, so that what a watch may have missed is found all the same.
     fn known(&mut self) -> Option<Known> {
-        if self.looked.is_some_and(|looked| looked.elapsed() < BACKSTOP) {
+        if self
+            .looked
+            .is_some_and(|looked| looked.elapsed() < backstop(&self.name))
+        {
             return Some(self.watches.known().clone());
         }
         self.looked = Some(Instant::now());
@@ -315,4 +322,11 @@ impl Reconciler {
         self.notices = None;
         self.watches = Watches::default();
     }
+}
+
+/// The backstop of one environment, the same each time.
+fn backstop(name: &EnvName) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    name.as_str().hash(&mut hasher);
+    BACKSTOP + Duration::from_secs(hasher.finish() % BACKSTOP_SPREAD)
 }

@@ -84,21 +84,10 @@ impl Reconciler {
         stored: &mut Stored,
     ) -> Result<(), PassError> {
         let desired = &view.desired;
-        let record = &stored.record;
         tell_drift(&self.name, &view.drift.healed);
         self.notice_drift(&view.drift.healed);
         self.stability.heal(&view.drift.healed, Timestamp::now());
-        let intent = record.inventory.union(&inventory_of(&view.observation));
-        cluster
-            .write_record(
-                &self.name,
-                stored,
-                Record {
-                    inventory: intent,
-                    ..stored.record.clone()
-                },
-            )
-            .await?;
+        self.write_intent(view, cluster, stored).await?;
         let known = self.watches.known();
         cluster
             .apply(&desired.objects, &view.observation, &view.plan.waves, known)
@@ -137,6 +126,21 @@ impl Reconciler {
         );
         self.notice(reason, applied);
         Ok(())
+    }
+
+    /// Writes down everything that is about to be applied.
+    pub(super) async fn write_intent(
+        &self,
+        view: &View<'_>,
+        cluster: &Cluster,
+        stored: &mut Stored,
+    ) -> Result<(), PassError> {
+        let inventory = stored.record.inventory.union(&inventory_of(&view.observation));
+        let record = Record {
+            inventory,
+            ..stored.record.clone()
+        };
+        Ok(cluster.write_record(&self.name, stored, record).await?)
     }
 
     async fn prune(
