@@ -26,6 +26,10 @@ pub struct Record {
     pub synced: Option<Synced>,
     /// The last verification of each promotion that begins here, by the promotion's name.
     pub verifications: BTreeMap<String, Verification>,
+    /// What each kind of hook last ran for: the hash of what git asked for, by the word of the phase.
+    pub hooks: BTreeMap<String, String>,
+    /// The hash of the objects that were last seen healthy.
+    pub healthy: Option<String>,
     /// What was last seen and done, for people.
     pub status: Option<Status>,
 }
@@ -145,6 +149,8 @@ pub enum RecordError {
 const INVENTORY: &str = "inventory";
 const SYNCED: &str = "synced";
 const VERIFICATIONS: &str = "verifications";
+const HOOKS: &str = "hooks";
+const HEALTHY: &str = "healthy";
 const STATUS: &str = "status";
 
 // === impl Verdict ===
@@ -186,6 +192,12 @@ impl Record {
         let mut data = BTreeMap::from([(INVENTORY.to_owned(), self.inventory.to_text())]);
         put(&mut data, SYNCED, self.synced.as_ref())?;
         put(&mut data, VERIFICATIONS, Some(&self.verifications))?;
+        put(
+            &mut data,
+            HOOKS,
+            Some(&self.hooks).filter(|hooks| !hooks.is_empty()),
+        )?;
+        put(&mut data, HEALTHY, self.healthy.as_ref())?;
         put(&mut data, STATUS, self.status.as_ref())?;
         Ok(data)
     }
@@ -200,6 +212,8 @@ impl Record {
             inventory: Inventory::from_text(data.get(INVENTORY).map_or("", String::as_str))?,
             synced: get(data, SYNCED)?,
             verifications: get(data, VERIFICATIONS)?.unwrap_or_default(),
+            hooks: get(data, HOOKS)?.unwrap_or_default(),
+            healthy: get(data, HEALTHY)?,
             status: get(data, STATUS).unwrap_or_default(),
         })
     }
@@ -270,6 +284,8 @@ mod tests {
                 time: Timestamp::UNIX_EPOCH,
             }),
             verifications: BTreeMap::from([("staging-to-prod".into(), verification)]),
+            hooks: BTreeMap::from([("pre-sync".into(), "a".into())]),
+            healthy: Some("a".into()),
             status: None,
         };
         assert_eq!(Record::from_data(&record.to_data().unwrap()).unwrap(), record);

@@ -5,6 +5,10 @@
 //! and objects are applied side by side.
 
 pub mod prune;
+pub mod references;
+pub mod wave;
+
+use std::collections::BTreeSet;
 
 use manifest::ObjectId;
 
@@ -13,15 +17,16 @@ use crate::diff::{Change, Diff};
 /// Objects that may be applied side by side: indices into the diff's objects.
 pub type Wave = Vec<usize>;
 
-/// The waves in which the changed objects of `diff` are applied. Unchanged and pruned objects are in none.
+/// The waves in which the changed objects of `diff` are applied. Unchanged and pruned objects are in none, and those
+/// that are `left` alone neither.
 #[must_use]
-pub fn waves(diff: &Diff) -> Vec<Wave> {
+pub fn waves(diff: &Diff, left: &BTreeSet<ObjectId>) -> Vec<Wave> {
     let changed = |change: &Change| matches!(change, Change::Create(_) | Change::Update { .. });
     let mut ranked: Vec<(u8, usize)> = diff
         .objects
         .iter()
         .enumerate()
-        .filter(|(_, object)| changed(&object.change))
+        .filter(|(_, object)| changed(&object.change) && !left.contains(&object.id))
         .map(|(index, object)| (rank(&object.id), index))
         .collect();
     ranked.sort_unstable();
@@ -102,6 +107,8 @@ mod tests {
                 mk("", "Secret", Change::Prune(json!({}))),
             ],
         };
-        assert_eq!(waves(&diff), [vec![4], vec![1, 2], vec![0]]);
+        assert_eq!(waves(&diff, &BTreeSet::new()), [vec![4], vec![1, 2], vec![0]]);
+        let left = BTreeSet::from([diff.objects[1].id.clone()]);
+        assert_eq!(waves(&diff, &left), [vec![4], vec![2], vec![0]]);
     }
 }

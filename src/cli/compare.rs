@@ -8,6 +8,7 @@ use manifest::Manifest;
 use super::context::{Checkout, Context, cluster_failure, git_failure, head_failure};
 use super::failure::Failure;
 use crate::config::repository::{Environment, Promotion};
+use crate::desired::Desired;
 use crate::diff::rendered::{Pairing, between};
 use crate::diff::{Diff, files};
 use crate::model::Edit;
@@ -69,7 +70,7 @@ pub async fn live(context: &Context, names: &[String]) -> Result<Compared, Failu
     for environment in checkout.environments(names)? {
         let name = environment.name.as_str();
         let result = match checkout.render(environment).await {
-            Ok(desired) => observe(context, environment, &desired.objects).await,
+            Ok(desired) => observe(context, environment, &desired).await,
             Err(failure) => Err(failure),
         };
         let result = result.map(|diff| Comparison::new(name, name.to_owned(), diff));
@@ -78,18 +79,14 @@ pub async fn live(context: &Context, names: &[String]) -> Result<Compared, Failu
     Ok(compared)
 }
 
-async fn observe(
-    context: &Context,
-    environment: &Environment,
-    desired: &[Manifest],
-) -> Result<Diff, Failure> {
+async fn observe(context: &Context, environment: &Environment, desired: &Desired) -> Result<Diff, Failure> {
     let cluster = context.cluster(environment).await?;
     let stored = cluster
         .read_record(&environment.name)
         .await
         .map_err(cluster_failure)?;
     let observation = cluster
-        .observe(&environment.name, desired, &stored.record.inventory, None)
+        .observe(environment, desired, &stored.record.inventory, None)
         .await;
     observation
         .map(|observation| observation.diff)
@@ -248,7 +245,7 @@ async fn coming(
             ..Comparison::new(
                 promotion.to.as_str(),
                 title.clone(),
-                observe(context, to, &desired.objects).await?,
+                observe(context, to, &desired).await?,
             )
         }),
     }

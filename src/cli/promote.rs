@@ -10,6 +10,7 @@ use crate::config::repository::{Config, Promotion};
 use crate::promote::decide::Step;
 use crate::reconcile::environment::{Options, Reconciler};
 use crate::reconcile::feed::fetch_head;
+use crate::record::Phase;
 
 /// Arguments of `gitsync promote`.
 #[derive(Debug, clap::Args)]
@@ -61,7 +62,9 @@ pub async fn promote(ui: &mut Ui, context: &Context, args: &PromoteArgs) -> Resu
             Step::Wait(why) => return Err(held(why)),
             // The gates take the time that they are configured to take.
             Step::Verify(_) => deadline = tokio::time::Instant::now() + limit,
-            Step::Await(_) | Step::Sync | Step::Prune => {}
+            Step::Hook(_) if outcome.phase == Phase::Failed => return Ok(Answer::No),
+            Step::RollBack(_) => return Ok(Answer::No),
+            Step::Await(_) | Step::Hook(_) | Step::Sync | Step::Prune => {}
         }
         tokio::select! {
             () = context.cancel.cancelled() => return Err(Failure::unreachable("interrupted")),

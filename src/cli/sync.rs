@@ -10,6 +10,7 @@ use crate::promote::decide::Step;
 use crate::reconcile::environment::error::{PassError, problems_of, summary};
 use crate::reconcile::environment::{Options, Reconciler};
 use crate::reconcile::feed::fetch_head;
+use crate::record::Phase;
 
 /// Arguments of `gitsync sync`.
 #[derive(Debug, clap::Args)]
@@ -66,7 +67,14 @@ pub async fn sync(ui: &mut Ui, context: &Context, args: &SyncArgs) -> Result<Ans
             Step::Rest => return Ok(Answer::Yes),
             Step::Hold(_) => return Ok(Answer::No),
             Step::Wait(why) => return Err(held(why)),
-            Step::Await(_) | Step::Sync | Step::Prune | Step::Verify(_) | Step::Promote(_) => {}
+            Step::Hook(_) if outcome.phase == Phase::Failed => return Ok(Answer::No),
+            Step::RollBack(_) => return Ok(Answer::No),
+            Step::Await(_)
+            | Step::Hook(_)
+            | Step::Sync
+            | Step::Prune
+            | Step::Verify(_)
+            | Step::Promote(_) => {}
         }
         tokio::select! {
             () = context.cancel.cancelled() => return Err(Failure::unreachable("interrupted")),

@@ -239,7 +239,7 @@ async fn see(context: &Context, checkout: &Checkout, environment: &Environment) 
         .map_err(cluster_failure)?
         .record;
     let observation = cluster
-        .observe(&environment.name, &desired.objects, &record.inventory, None)
+        .observe(environment, &desired, &record.inventory, None)
         .await
         .map_err(cluster_failure)?;
     let troubles = cluster

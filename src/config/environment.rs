@@ -17,6 +17,12 @@ pub struct EnvironmentSpec {
     /// How the environment is kept in sync.
     #[serde(default)]
     pub sync: Sync,
+    /// What happens when a rollout of what was promoted fails.
+    #[serde(default, skip_serializing_if = "OnFailure::is_hold")]
+    pub on_failure: OnFailure,
+    /// What may be applied; without it, everything that the account may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Allow>,
 }
 
 /// Which cluster; exactly one of `context` and `inCluster`.
@@ -53,9 +59,120 @@ pub struct Sync {
     pub timeout: Duration,
     /// Whether objects that git no longer has are deleted (default true).
     pub prune: bool,
+    /// The share of the applied objects that may be deleted at once (default 50%); more, if they are more than five, waits
+    /// for `gitsync sync --confirm-prune`.
+    #[schemars(with = "String", regex(pattern = r"^(100|[1-9]?[0-9])%$"))]
+    pub prune_limit: Percent,
     /// Whether changes made in the cluster are put back (default true); otherwise they are only reported.
     pub self_heal: bool,
+    /// Whether objects that another tool applied (Helm, Flux, Argo CD, another environment) are taken over (default false);
+    /// otherwise each needs the annotation `gitsync.dev/adopt: "true"`.
+    pub adopt: bool,
+    /// Fields that are left as the cluster has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore_differences: Vec<IgnoreDifference>,
 }
+
+/// What happens when a rollout of what was promoted fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnFailure {
+    /// It is reported, and waits for a commit.
+    #[default]
+    Hold,
+    /// The promotion is taken back by a commit, and what it brought goes into quarantine.
+    Rollback,
+}
+
+/// A whole number of percent, written as `50%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Percent(pub u8);
+
+/// Fields of some objects that are left as the cluster has them: never applied, never drift, in no difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IgnoreDifference {
+    /// The kind of the objects.
+    #[schemars(length(min = 1))]
+    pub kind: String,
+    /// Their API group (empty for the core group); by default any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The name of one object; by default all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Their namespace; by default any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The fields, as JSON pointers (RFC 6901), for example `/spec/replicas`.
+    #[schemars(length(min = 1), inner(regex(pattern = r"^(/[^/]+)+$")))]
+    pub json_pointers: Vec<String>,
+}
+
+/// What may be applied to an environment; checked before anything is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Allow {
+    /// Kinds, as `Deployment` or with their group as `Deployment.apps`; by default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(length(min = 1)))]
+    pub kinds: Option<Vec<String>>,
+    /// Namespaces; a `*` at the end stands for any rest; by default all. Objects without a namespace are a matter of `kinds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(regex(pattern = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?|[a-z0-9-]*\*)$")))]
+    pub namespaces: Option<Vec<String>>,
+}
+
+// === impl Allow ===
+
+impl Allow {
+    /// Whether objects of a kind may be applied.
+    #[must_use]
+    pub fn allows_kind(&self, group: &str, kind: &str) -> bool {
+        let full = format!("{kind}.{group}");
+        let is_it = |allowed: &String| allowed == kind || *allowed == full;
+        self.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(is_it))
+    }
+
+    /// Whether objects may be applied in a namespace; there is none to ask about where `namespace` is empty.
+    #[must_use]
+    pub fn allows_namespace(&self, namespace: &str) -> bool {
+        let is_it = |allowed: &String| match allowed.strip_suffix('*') {
+            Some(start) => namespace.starts_with(start),
+            None => allowed == namespace,
+        };
+        namespace.is_empty() || self.namespaces.as_ref().is_none_or(|all| all.iter().any(is_it))
+    }
+}
+
+// === impl OnFailure ===
+
+impl OnFailure {
+    fn is_hold(&self) -> bool {
+        *self == Self::Hold
+    }
+}
+
+// === impl Percent ===
+
+impl TryFrom<String> for Percent {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
+        let percent = number.filter(|number| *number <= 100).map(Self);
+        percent.ok_or_else(|| format!("`{text}` is not a share; write for example 50%"))
+    }
+}
+
+impl From<Percent> for String {
+    fn from(percent: Percent) -> Self {
+        format!("{}%", percent.0)
+    }
+}
+
+// === impl Sync ===
 
 impl Default for Sync {
     fn default() -> Self {
@@ -63,7 +180,44 @@ impl Default for Sync {
             interval: Duration::from_secs(30),
             timeout: Duration::from_secs(300),
             prune: true,
+            prune_limit: Percent(50),
             self_heal: true,
+            adopt: false,
+            ignore_differences: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_listed_is_allowed_and_without_a_list_everything() {
+        let all = Allow::default();
+        assert!(all.allows_kind("apps", "Deployment") && all.allows_namespace("anything"));
+        let some: Allow =
+            serde_yaml::from_str("{kinds: [Service, Deployment.apps], namespaces: [shop, team-*]}").unwrap();
+        for (group, kind, allowed) in [
+            ("", "Service", true),
+            ("serving.knative.dev", "Service", true),
+            ("apps", "Deployment", true),
+            ("example.com", "Deployment", false),
+            ("rbac.authorization.k8s.io", "ClusterRole", false),
+        ] {
+            assert_eq!(some.allows_kind(group, kind), allowed, "{kind}.{group}");
+        }
+        for (namespace, allowed) in [
+            ("shop", true),
+            ("shop2", false),
+            ("team-", true),
+            ("team-a", true),
+            ("kube-system", false),
+            ("", true),
+        ] {
+            assert_eq!(some.allows_namespace(namespace), allowed, "{namespace}");
+        }
+        let none: Allow = serde_yaml::from_str("{kinds: []}").unwrap();
+        assert!(!none.allows_kind("", "Service"));
     }
 }

@@ -23,6 +23,17 @@ pub const POLICIES: &str = "policies";
 /// The file that makes a directory an environment.
 pub const ENVIRONMENT_FILE: &str = "environment.yaml";
 
+/// What no rule may ignore.
+const NEVER_IGNORED: [&str; 7] = [
+    "/apiVersion",
+    "/kind",
+    "/metadata",
+    "/metadata/name",
+    "/metadata/namespace",
+    "/metadata/labels",
+    "/metadata/labels/gitsync.dev~1environment",
+];
+
 /// What a commit says about environments and the ways between them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
@@ -351,6 +362,7 @@ impl Reader {
                 let message = "needs exactly one of `context` and `inCluster: true`";
                 self.problems.push(found.problem(&["spec", "cluster"], message));
             }
+            self.check_ignored(&found);
             let verified = self.verified.remove(&dir).map(|v| v.document.spec);
             let orders = self.orders.remove(&dir).unwrap_or_default();
             config.environments.insert(
@@ -363,6 +375,22 @@ impl Reader {
                     orders,
                 },
             );
+        }
+    }
+
+    /// Refuses to ignore what says which object it is, or that it is ours.
+    fn check_ignored(&mut self, found: &Located<EnvironmentSpec>) {
+        for (rule, ignored) in found.document.spec.sync.ignore_differences.iter().enumerate() {
+            for (at, pointer) in ignored.json_pointers.iter().enumerate() {
+                if !NEVER_IGNORED.contains(&pointer.as_str()) {
+                    continue;
+                }
+                let (rule, at) = (rule.to_string(), at.to_string());
+                let path = ["spec", "sync", "ignoreDifferences", &rule, "jsonPointers", &at];
+                let message = format!("`{pointer}` says which object it is, and cannot be ignored");
+                self.problems
+                    .push(found.problem(&path, message).hint("name a field below it"));
+            }
         }
     }
 
@@ -553,6 +581,43 @@ mod tests {
         tree.insert("policies/vap.yaml", "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: x}\n");
         tree.insert("policies/README.md", "not YAML: [");
         assert_eq!(problems(&tree), [""; 0]);
+    }
+
+    #[test]
+    fn what_the_sync_options_cannot_mean_is_told_with_its_line() {
+        let options = |text: &str| {
+            let mut tree = mk_tree();
+            tree.insert(
+                "environments/staging/environment.yaml",
+                &format!("{STAGING}{text}"),
+            );
+            problems(&tree)
+        };
+        let rule = |pointer: &str| {
+            format!(
+                "  sync:\n    ignoreDifferences:\n    - kind: Deployment\n      jsonPointers:\n      - {pointer}\n"
+            )
+        };
+        assert_eq!(options(&rule("/spec/replicas")), [""; 0]);
+        for (text, line, says) in [
+            (rule("/metadata/labels"), 12, "cannot be ignored"),
+            (rule("spec.replicas"), 12, "jsonPointers"),
+            ("  sync:\n    pruneLimit: 120%\n".to_owned(), 9, "pruneLimit"),
+            (
+                "  sync:\n    pruneLimt: 20%\n".to_owned(),
+                9,
+                "did you mean `pruneLimit`?",
+            ),
+            ("  onFailure: panic\n".to_owned(), 8, "onFailure"),
+            ("  allow:\n    namespaces: [Shop]\n".to_owned(), 9, "namespaces"),
+        ] {
+            let told = options(&text);
+            let at = format!("environments/staging/environment.yaml:{line}: ");
+            assert!(
+                told.len() == 1 && told[0].starts_with(&at) && told[0].contains(says),
+                "{told:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Desired state: what git says an environment should be.
 
+pub mod allow;
+pub mod hooks;
 pub mod tree;
+pub mod waves;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,6 +13,7 @@ use manifest::{Manifest, yaml};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use self::hooks::Hook;
 use crate::config::repository::Environment;
 use crate::model::Revision;
 use crate::problem::{Problem, Problems};
@@ -24,7 +28,9 @@ pub struct Desired {
     pub shared: Revision,
     /// The objects, in the order of the renderer.
     pub objects: Arc<Vec<Manifest>>,
-    /// The hash of all objects: equal exactly when they are.
+    /// The Jobs that run before and after a sync, in the order of their waves; they are not among the objects.
+    pub hooks: Arc<Vec<Hook>>,
+    /// The hash of all objects and hooks: equal exactly when they are.
     pub hash: String,
     /// The files that they came from.
     pub files: Arc<Vec<String>>,
@@ -39,6 +45,16 @@ pub struct Desired {
 pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) -> Result<Desired, Problems> {
     let built = kustomize::build(files, &environment.dir, &Options::default()).map_err(to_problems)?;
     let mut objects = built.manifests;
+    for object in &mut objects {
+        fold_string_data(object.value_mut());
+    }
+    let hash = hash(&objects);
+    let mut problems: Vec<Problem> = objects.iter().filter_map(waves::check).collect();
+    let (objects, mut hooks) = hooks::split(objects).unwrap_or_else(|wrong| {
+        problems.extend(wrong);
+        Default::default()
+    });
+    Problems(problems).into_result()?;
     if objects.is_empty() {
         let message =
             "the kustomization renders no objects; nothing is changed, because that would delete everything";
@@ -47,14 +63,13 @@ pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) 
             .hint("add resources, or remove the environment")
             .into());
     }
-    for object in &mut objects {
-        fold_string_data(object.value_mut());
-    }
+    hooks.sort_by_key(|hook| waves::number(hook.manifest.value()));
     Ok(Desired {
         revision: revision.clone(),
         shared: revision.clone(),
-        hash: hash(&objects),
+        hash,
         objects: objects.into(),
+        hooks: hooks.into(),
         files: built.files_read.into(),
     })
 }
@@ -62,13 +77,20 @@ pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) 
 // === impl Desired ===
 
 impl Desired {
-    /// The images of all workloads, sorted.
+    /// The images of all workloads and hooks, sorted.
     #[must_use]
     pub fn images(&self) -> BTreeSet<String> {
+        let hooks = self.hooks.iter().map(|hook| &hook.manifest);
         self.objects
             .iter()
+            .chain(hooks)
             .flat_map(|object| workload_images(object.value()))
             .collect()
+    }
+
+    /// The hooks of one phase.
+    pub fn hooks_of(&self, phase: hooks::Phase) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(move |hook| hook.phase == phase)
     }
 }
 
@@ -146,4 +168,42 @@ pub fn to_problems(errors: kustomize::BuildErrors) -> Problems {
         }
     };
     Problems(errors.into_iter().map(to_problem).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::MemoryTree;
+
+    fn built(more: &str) -> Result<Desired, Problems> {
+        let mut tree = MemoryTree::default();
+        let job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: migrate\n  annotations: {gitsync.dev/hook: pre-sync}\n";
+        tree.insert("environments/prod/hook.yaml", &format!("{job}---\n{more}"));
+        tree.insert("environments/prod/kustomization.yaml", "resources: [hook.yaml]\n");
+        let environment = Environment {
+            name: "prod".parse().unwrap(),
+            dir: "environments/prod".into(),
+            spec: serde_yaml::from_str("cluster: {context: prod}").unwrap(),
+            verified: None,
+            orders: crate::config::orders::Orders::default(),
+        };
+        build(&tree, &environment, &"a".repeat(40).parse().unwrap())
+    }
+
+    #[test]
+    fn hooks_are_no_objects_and_change_what_is_asked_for() {
+        let desired = built("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n").unwrap();
+        assert_eq!((desired.objects.len(), desired.hooks.len()), (1, 1));
+        let other = built("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n").unwrap();
+        assert_ne!(desired.hash, other.hash);
+    }
+
+    #[test]
+    fn nothing_to_apply_is_an_error_and_never_a_wish_to_delete_everything() {
+        let skipped = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations: {gitsync.dev/hook: Skip}\n";
+        for more in ["", skipped] {
+            let told = built(more).unwrap_err().to_string();
+            assert!(told.contains("renders no objects"), "{told}");
+        }
+    }
 }

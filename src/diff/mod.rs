@@ -2,19 +2,21 @@
 
 pub mod align;
 pub mod columns;
+pub mod drift;
 pub mod fields;
 pub mod files;
 pub mod markdown;
 pub mod patch;
 pub mod rendered;
 pub mod risk;
+pub mod stability;
 pub mod text;
 mod words;
 
 use manifest::{Gvk, ObjectId, Origin, redact_pair, yaml};
 use serde_json::Value;
 
-use crate::live;
+use crate::live::{self, ignore::strip};
 
 /// What would happen to one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,13 +71,16 @@ pub struct Counts {
 
 /// Compares a live object with what the API server says it would become (a server-side dry-run).
 ///
-/// `live` is `None` for an object that does not exist; then `after` may be the rendered object itself.
+/// `live` is `None` for an object that does not exist; then `after` may be the rendered object itself. The fields at the
+/// pointers `ignored` make no difference.
 #[must_use]
-pub fn compare(live: Option<&Value>, after: &Value) -> Change {
+pub fn compare(live: Option<&Value>, after: &Value, ignored: &[String]) -> Change {
     let Some(live) = live else {
         return Change::Create(live::normalise(after));
     };
-    let (before, normal) = (live::normalise(live), live::normalise(after));
+    let (mut before, mut normal) = (live::normalise(live), live::normalise(after));
+    strip(&mut before, ignored);
+    strip(&mut normal, ignored);
     if before != normal {
         return Change::Update {
             before,
@@ -184,9 +189,13 @@ mod tests {
         let live = json!({"kind": "A", "metadata": {"name": "a", "resourceVersion": "1"}, "spec": {"n": 1}, "status": {"x": 1}});
         let same = json!({"kind": "A", "metadata": {"name": "a", "resourceVersion": "9"}, "spec": {"n": 1}});
         let other = json!({"kind": "A", "metadata": {"name": "a"}, "spec": {"n": 2}});
-        assert_eq!(compare(Some(&live), &same), Change::Same);
-        assert!(matches!(compare(Some(&live), &other), Change::Update { .. }));
-        assert!(matches!(compare(None, &other), Change::Create(_)));
+        assert_eq!(compare(Some(&live), &same, &[]), Change::Same);
+        assert!(matches!(compare(Some(&live), &other, &[]), Change::Update { .. }));
+        assert!(matches!(compare(None, &other, &[]), Change::Create(_)));
+        assert_eq!(
+            compare(Some(&live), &other, &["/spec/n".to_owned()]),
+            Change::Same
+        );
     }
 
     #[test]
@@ -194,10 +203,10 @@ mod tests {
         let unlabelled = json!({"kind": "A", "metadata": {"name": "a", "labels": {"x": "y"}}});
         let mut labelled = unlabelled.clone();
         labelled["metadata"]["labels"][live::ENVIRONMENT_LABEL] = json!("staging");
-        let Change::Update { before, after } = compare(Some(&unlabelled), &labelled) else {
+        let Change::Update { before, after } = compare(Some(&unlabelled), &labelled, &[]) else {
             panic!("the label would be put back");
         };
         assert_eq!((before, after), (unlabelled, labelled.clone()));
-        assert_eq!(compare(Some(&labelled), &labelled), Change::Same);
+        assert_eq!(compare(Some(&labelled), &labelled, &[]), Change::Same);
     }
 }

@@ -25,7 +25,7 @@ pub fn between(before: &[Manifest], after: &[Manifest], pairing: Pairing) -> Dif
         let old = find(before, &manifest.id(), pairing, &taken);
         taken.extend(old);
         let old = old.map(|index| before[index].value());
-        objects.push(object(manifest, compare(old, manifest.value())));
+        objects.push(object(manifest, compare(old, manifest.value(), &[])));
     }
     let gone = before
         .iter()

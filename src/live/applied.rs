@@ -150,7 +150,7 @@ fn names(entry: &str, item: &Value) -> bool {
 }
 
 /// Whether a list entry of `FieldsV1` is the live `item`.
-fn is_item(entry: &str, item: &Value) -> bool {
+pub(super) fn is_item(entry: &str, item: &Value) -> bool {
     match key_of(entry) {
         Some(Key::Fields(key)) => key.iter().all(|(name, value)| item.get(name) == Some(value)),
         Some(Key::Value(value)) => value == *item,

@@ -1,6 +1,9 @@
 //! Live state: what a cluster says is, and what gitsync remembers there.
 
+pub mod adopt;
 pub mod applied;
+pub mod ignore;
+pub mod wishes;
 
 use std::collections::BTreeMap;
 

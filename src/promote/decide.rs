@@ -1,5 +1,6 @@
 //! The decision: what an environment's next step is. A pure function of what was observed; reconcilers only execute it.
 
+use crate::desired::hooks::Phase;
 use crate::record::{EvidenceKey, Verdict, Verification};
 use crate::verify::health::Health;
 
@@ -10,10 +11,22 @@ pub struct Situation<'a> {
     pub desired: &'a str,
     /// The hash of the objects of the last complete sync, if there was one.
     pub synced: Option<&'a str>,
-    /// Whether any live object differs from the desired ones, or is missing.
-    pub differs: bool,
+    /// What differs from the desired objects or is missing, in one sentence; what is unstable aside.
+    pub drift: Option<String>,
+    /// What differs and is left alone, because somebody writes it back again and again.
+    pub unstable: Option<String>,
+    /// Whether hooks before the sync have not run for the desired objects yet.
+    pub pre_hooks: bool,
+    /// Whether hooks after the sync have not run for the desired objects yet.
+    pub post_hooks: bool,
+    /// How the sync waves are that come before the next one to apply.
+    pub earlier_waves: Health,
     /// Whether objects wait to be pruned.
     pub prunes: bool,
+    /// Why pruning them needs a person's word, if it does.
+    pub brake: Option<String>,
+    /// Whether a failed rollout is taken back: the environment asks for it, what runs was promoted, and it was never healthy.
+    pub rolls_back: bool,
     /// Whether changes made in the cluster are put back.
     pub self_heal: bool,
     /// Why the environment is left alone, if it is.
@@ -55,7 +68,9 @@ pub enum Due {
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Apply what git asks for.
+    /// Run the hooks of a phase.
+    Hook(Phase),
+    /// Apply the next wave of what git asks for.
     Sync,
     /// Wait for the rollout; the text says what is missing.
     Await(String),
@@ -65,6 +80,8 @@ pub enum Step {
     Verify(String),
     /// Write what was proved into the next environment.
     Promote(String),
+    /// Take the promotion back that failed to roll out; the text says why it failed.
+    RollBack(String),
     /// Do nothing until something changes; the text says what is wrong.
     Hold(String),
     /// Do nothing until a person or the clock allows it; nothing is wrong, and the text says what is waited for.
@@ -90,22 +107,36 @@ pub fn decide(situation: &Situation<'_>) -> Step {
         return Step::Promote(candidate.name.to_owned());
     }
     if situation.synced != Some(situation.desired) {
-        return Step::Sync;
-    }
-    if situation.differs {
-        return if situation.self_heal {
-            Step::Sync
-        } else {
-            Step::Hold("drifted, and selfHeal is off".to_owned())
+        return match &situation.earlier_waves {
+            _ if situation.pre_hooks => Step::Hook(Phase::PreSync),
+            Health::Healthy => Step::Sync,
+            Health::Progressing(why) => Step::Await(format!("the next sync wave waits: {why}")),
+            Health::Failed(why) => Step::Hold(format!("the next sync wave is not applied: {why}")),
         };
+    }
+    match (&situation.drift, &situation.unstable) {
+        (Some(_), _) if situation.self_heal => return Step::Sync,
+        (Some(drift), _) => return Step::Hold(format!("drifted, and selfHeal is off: {drift}")),
+        (None, Some(fields)) => {
+            return Step::Hold(format!(
+                "unstable: somebody writes back what gitsync puts right; it is left alone for some minutes: {fields}"
+            ));
+        }
+        (None, None) => {}
     }
     match &situation.health {
         Health::Progressing(why) => return Step::Await(why.clone()),
+        Health::Failed(why) if situation.rolls_back => return Step::RollBack(why.clone()),
         Health::Failed(why) => return Step::Hold(why.clone()),
         Health::Healthy => {}
     }
-    if situation.prunes {
-        return Step::Prune;
+    if situation.post_hooks {
+        return Step::Hook(Phase::PostSync);
+    }
+    match &situation.brake {
+        Some(why) if situation.prunes => return Step::Wait(why.clone()),
+        None if situation.prunes => return Step::Prune,
+        _ => {}
     }
     let key = |candidate: &Candidate<'_>| EvidenceKey {
         objects: situation.desired.to_owned(),
@@ -189,7 +220,13 @@ mod tests {
         Situation {
             desired: "a",
             synced: Some("a"),
-            differs: false,
+            drift: None,
+            unstable: None,
+            pre_hooks: false,
+            post_hooks: false,
+            earlier_waves: Health::Healthy,
+            brake: None,
+            rolls_back: false,
             prunes: false,
             self_heal: true,
             suspended: None,
@@ -241,7 +278,33 @@ mod tests {
             (
                 "drift",
                 Situation {
-                    differs: true,
+                    drift: Some("replicas".into()),
+                    ..base()
+                },
+                Step::Sync,
+            ),
+            (
+                "drift beside something unstable",
+                Situation {
+                    drift: Some("replicas".into()),
+                    unstable: Some("image".into()),
+                    ..base()
+                },
+                Step::Sync,
+            ),
+            (
+                "only something unstable",
+                Situation {
+                    unstable: Some("image by operator".into()),
+                    ..mk_situation(Some(&passed), Due::No)
+                },
+                Step::Hold("unstable: somebody writes back what gitsync puts right; it is left alone for some minutes: image by operator".into()),
+            ),
+            (
+                "a newer commit while something is unstable",
+                Situation {
+                    desired: "b",
+                    unstable: Some("image".into()),
                     ..base()
                 },
                 Step::Sync,
@@ -249,11 +312,11 @@ mod tests {
             (
                 "drift that is only reported",
                 Situation {
-                    differs: true,
+                    drift: Some("replicas by kubectl".into()),
                     self_heal: false,
                     ..base()
                 },
-                Step::Hold("drifted, and selfHeal is off".into()),
+                Step::Hold("drifted, and selfHeal is off: replicas by kubectl".into()),
             ),
             (
                 "rolling out",
@@ -270,6 +333,87 @@ mod tests {
                     ..base()
                 },
                 Step::Hold("crash".into()),
+            ),
+            (
+                "hooks before the first wave",
+                Situation {
+                    synced: None,
+                    pre_hooks: true,
+                    ..base()
+                },
+                Step::Hook(Phase::PreSync),
+            ),
+            (
+                "drift runs no hooks",
+                Situation {
+                    drift: Some("replicas".into()),
+                    ..base()
+                },
+                Step::Sync,
+            ),
+            (
+                "a wave before the next is on its way",
+                Situation {
+                    synced: None,
+                    earlier_waves: Health::Progressing("1 of 3".into()),
+                    ..base()
+                },
+                Step::Await("the next sync wave waits: 1 of 3".into()),
+            ),
+            (
+                "a wave before the next failed",
+                Situation {
+                    synced: None,
+                    earlier_waves: Health::Failed("crash".into()),
+                    ..base()
+                },
+                Step::Hold("the next sync wave is not applied: crash".into()),
+            ),
+            (
+                "hooks after health, before pruning",
+                Situation {
+                    post_hooks: true,
+                    prunes: true,
+                    ..base()
+                },
+                Step::Hook(Phase::PostSync),
+            ),
+            (
+                "no hooks after a rollout that failed",
+                Situation {
+                    post_hooks: true,
+                    health: Health::Failed("crash".into()),
+                    ..base()
+                },
+                Step::Hold("crash".into()),
+            ),
+            (
+                "a promotion whose rollout failed is taken back",
+                Situation {
+                    rolls_back: true,
+                    health: Health::Failed("crash".into()),
+                    ..base()
+                },
+                Step::RollBack("crash".into()),
+            ),
+            (
+                "and not while it is on its way, or a newer commit is there",
+                Situation {
+                    rolls_back: true,
+                    desired: "b",
+                    health: Health::Failed("crash".into()),
+                    ..base()
+                },
+                Step::Sync,
+            ),
+            (
+                "too much to prune by itself",
+                Situation {
+                    prunes: true,
+                    brake: Some("confirm".into()),
+                    ..base()
+                },
+                Step::Wait("confirm".into()),
             ),
             (
                 "prune after health",
@@ -340,7 +484,7 @@ mod tests {
                 "suspended, with everything to do",
                 Situation {
                     suspended: Some("audit".into()),
-                    differs: true,
+                    drift: Some("replicas".into()),
                     prunes: true,
                     ..mk_situation(Some(&passed), Due::Yes)
                 },
@@ -404,8 +548,10 @@ mod tests {
         /// promoted, and nothing that is in quarantine, waits for an approval, soaks, or meets a freeze or a suspension.
         #[test]
         fn the_unverified_the_unapproved_and_the_quarantined_are_never_promoted(
-            (desired, synced, differs, prunes, self_heal) in ("[ab]", prop::option::of("[ab]"), any::<bool>(), any::<bool>(), any::<bool>()),
+            (desired, synced, differs, fought, prunes, self_heal) in ("[ab]", prop::option::of("[ab]"), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
             health in prop::sample::select(vec![Health::Healthy, Health::Progressing("p".into()), Health::Failed("f".into())]),
+            (pre_hooks, post_hooks, rolls_back, earlier_waves) in (any::<bool>(), any::<bool>(), any::<bool>(),
+                prop::sample::select(vec![Health::Healthy, Health::Progressing("p".into()), Health::Failed("f".into())])),
             last in prop::option::of(any_verification()), gates in "[gh]", backing_off: bool,
             (own, orders, approval) in (any_orders(), any_orders(), any::<bool>()),
             (soak, freeze, now) in (0..20u64, prop::option::of((0..20i64, 20..40i64)), 0..40i64),
@@ -426,7 +572,7 @@ mod tests {
             };
             let candidate = Candidate { name: "up", gates: &gates, last: last.as_ref(), backing_off, due };
             let suspended = own.suspended(at(now));
-            let situation = Situation { desired: &desired, synced: synced.as_deref(), differs, prunes, self_heal, suspended: suspended.clone(), health, promotions: vec![candidate] };
+            let situation = Situation { desired: &desired, synced: synced.as_deref(), drift: differs.then(|| "d".into()), unstable: fought.then(|| "u".into()), pre_hooks, post_hooks, earlier_waves, brake: None, rolls_back, prunes, self_heal, suspended: suspended.clone(), health, promotions: vec![candidate] };
             let step = decide(&situation);
             if suspended.is_some() {
                 prop_assert!(matches!(step, Step::Wait(_)), "{step:?}");
@@ -452,9 +598,14 @@ mod tests {
                 Step::Verify(_) => {
                     prop_assert_eq!(situation.synced, Some(situation.desired));
                     prop_assert_eq!(&situation.health, &Health::Healthy);
-                    prop_assert!(!differs);
+                    prop_assert!(!differs && !fought && !post_hooks);
                 }
                 Step::Prune => prop_assert_eq!(&situation.health, &Health::Healthy),
+                Step::Sync if situation.synced != Some(situation.desired) => {
+                    prop_assert_eq!(&situation.earlier_waves, &Health::Healthy);
+                    prop_assert!(!pre_hooks);
+                }
+                Step::RollBack(_) => prop_assert!(rolls_back && matches!(situation.health, Health::Failed(_))),
                 _ => {}
             }
         }

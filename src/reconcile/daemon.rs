@@ -158,6 +158,8 @@ fn tell(name: &EnvName, told: &mut String, step: &Step, message: &str) {
         Step::Await(_) => tracing::info!(env = %name, "waiting: {message}"),
         Step::Wait(_) => tracing::warn!(env = %name, "held: {message}"),
         Step::Rest => tracing::info!(env = %name, "{message}"),
+        Step::RollBack(_) => tracing::error!(env = %name, "{message}"),
+        Step::Hook(_) => tracing::info!(env = %name, "{message}"),
         Step::Sync | Step::Prune | Step::Verify(_) | Step::Promote(_) => {}
     }
 }

@@ -14,11 +14,10 @@ use crate::config::load_check::LoadCheckSpec;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Plan, Rule};
 use crate::config::load_check::threshold::{Operator, Selection};
-use crate::config::repository::{Config, Promotion};
+use crate::config::repository::{Config, Environment, Promotion};
 use crate::config::verified::VerifiedImage;
 use crate::desired::Desired;
 use crate::live::Inventory;
-use crate::model::EnvName;
 use crate::problem::chain;
 use crate::record::{EvidenceKey, Synced, Verdict, Verification};
 use crate::report::board::CheckView;
@@ -31,7 +30,7 @@ use crate::world::load;
 /// What is verified.
 pub struct Subject<'a> {
     /// The environment.
-    pub environment: &'a EnvName,
+    pub environment: &'a Environment,
     /// What git asks for there.
     pub desired: &'a Desired,
     /// What was applied there.
@@ -133,7 +132,7 @@ async fn run_gates(
         };
         shared
             .hub
-            .desk(subject.environment)
+            .desk(&subject.environment.name)
             .end_check(verdict.word(), &reason);
         figures.extend(gate_figures.into_iter().map(|figure| format!("{name}: {figure}")));
         if verdict != Verdict::Passed {
@@ -226,7 +225,7 @@ async fn measure(
     }
     let progress = shared
         .hub
-        .desk(subject.environment)
+        .desk(&subject.environment.name)
         .begin_check(shown(name, &plan));
     let origin = match (&spec.target.service, &spec.target.url) {
         (Some(service), _) => {
@@ -263,7 +262,7 @@ async fn measure(
     let trend = checked.samples.trend(&sent, &all);
     let quantiles = QUANTILES.into_iter();
     let seen = quantiles.filter_map(|(label, rank)| Some((label, trend.percentile(rank)?)));
-    let key = (subject.environment.to_string(), name.to_owned());
+    let key = (subject.environment.name.to_string(), name.to_owned());
     shared
         .hub
         .count(|counters| drop(counters.latencies.insert(key, seen.collect())));
@@ -328,17 +327,12 @@ fn namespace_of(cluster: &Cluster, spec: &LoadCheckSpec, subject: &Subject<'_>) 
 
 /// What happened to the environment while the gates ran, if anything did.
 async fn disturbance(cluster: &Cluster, subject: &Subject<'_>) -> Result<Option<String>, ClusterError> {
-    let stored = cluster.read_record(subject.environment).await?;
+    let stored = cluster.read_record(&subject.environment.name).await?;
     if stored.record.synced.as_ref() != subject.synced {
         return Ok(Some("the environment was synced while its gates ran".to_owned()));
     }
     let observation = cluster
-        .observe(
-            subject.environment,
-            &subject.desired.objects,
-            subject.inventory,
-            None,
-        )
+        .observe(subject.environment, subject.desired, subject.inventory, None)
         .await?;
     let changed = observation
         .diff

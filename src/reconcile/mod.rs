@@ -19,6 +19,7 @@ pub mod hub;
 pub mod orders;
 pub mod promotion;
 pub mod rehearse;
+pub mod rollback;
 
 use std::path::PathBuf;
 use std::sync::Arc;

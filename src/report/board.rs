@@ -240,6 +240,8 @@ pub struct DriftView {
     pub field: String,
     /// Who wrote it, as far as the API server knows.
     pub by: String,
+    /// When it was written (RFC 3339), as far as the API server knows.
+    pub time: Option<String>,
 }
 
 /// A field, or a whole object, that was put back after somebody changed it.

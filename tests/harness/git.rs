@@ -236,8 +236,9 @@ impl Remote {
         clone
     }
 
+    /// Commits all that a clone holds, and pushes it.
     #[track_caller]
-    fn commit_all(&self, clone: &Path, message: &str) -> String {
+    pub fn commit_all(&self, clone: &Path, message: &str) -> String {
         git(clone, &["add", "--all"]).ok();
         git(clone, &["commit", "--quiet", "--message", message]).ok();
         git(clone, &["push", "--quiet", "origin", &format!("HEAD:{BRANCH}")]).ok();

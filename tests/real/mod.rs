@@ -20,4 +20,5 @@ mod repositories;
 mod requests;
 mod stage;
 mod story;
+mod sync_options;
 mod wheel;

@@ -1,42 +1,52 @@
 //! Environment: one environment, kept as git says. A pass observes, decides and takes one step; passes repeat.
 
 pub mod error;
+mod hooks;
 mod publish;
 mod situation;
 mod steps;
 mod tell;
 mod waits;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use manifest::ObjectId;
 use tokio::sync::Notify;
 
 use super::Shared;
 use super::feed::Head;
+use crate::apply::wave::Plan;
 use crate::config::environment::{ClusterSpec, Impersonate};
 use crate::config::repository::Environment;
 use crate::desired::Desired;
 use crate::desired::tree::Rendered;
+use crate::diff::drift::{self, Drift};
+use crate::diff::stability::Stability;
 use crate::model::EnvName;
 use crate::problem::Problem;
 use crate::promote::decide::Step;
-use crate::record::Phase;
+use crate::record::{Phase, Record};
 use crate::verify::health::Health;
-use crate::world::cluster::Cluster;
 use crate::world::cluster::connect::connect;
 use crate::world::cluster::events::Notices;
 use crate::world::cluster::known::Known;
 use crate::world::cluster::observe::Observation;
 use crate::world::cluster::records::Stored;
 use crate::world::cluster::watch::Watches;
+use crate::world::cluster::{Cluster, FIELD_MANAGER};
 use error::PassError;
-use situation::DueAnswer;
+use situation::{DueAnswer, PrunePlan, next_wave};
 use waits::Previews;
 
-/// How often an environment is looked at as if there were no watches.
+/// How often an environment is looked at as if there were no watches, at least.
 const BACKSTOP: Duration = Duration::from_secs(600);
+
+/// By how much more the environments differ in that, so that they do not all look at once.
+const BACKSTOP_SPREAD: u64 = 120;
 
 /// One environment.
 pub struct Reconciler {
@@ -51,8 +61,15 @@ pub struct Reconciler {
     /// When the environment was last looked at without the help of the watches.
     looked: Option<Instant>,
     changed: Arc<Notify>,
-    heals: u32,
-    due: Option<DueAnswer>,
+    stability: Stability,
+    /// When the last sync wave of a state was applied, by the hash of the state.
+    wave_applied: Option<(String, Instant)>,
+    /// ConfigMaps and Secrets that git no longer has and live pods needed, and when that was asked.
+    in_use: Option<(Instant, BTreeSet<ObjectId>)>,
+    /// What was warned of, so that it is said once.
+    warned: BTreeSet<String>,
+    /// Whether each promotion is due, by its name.
+    due: BTreeMap<String, DueAnswer>,
     rendered: Option<Rendered>,
     previews: Previews,
     notices: Option<Notices>,
@@ -93,6 +110,23 @@ struct View<'a> {
     problems: Vec<Problem>,
     observation: Observation,
     health: Health,
+    /// What is applied next.
+    plan: Plan,
+    /// How the sync waves are that come before it.
+    earlier_waves: Health,
+    /// What becomes of what git no longer has.
+    prune: PrunePlan,
+    /// What differs from what git asked for at the last sync already.
+    drift: Drifts,
+}
+
+/// What drifted, by whether it is put back.
+#[derive(Default)]
+struct Drifts {
+    /// What is put back.
+    healed: Vec<Drift>,
+    /// What is left alone, because somebody writes it back again and again.
+    unstable: Vec<Drift>,
 }
 
 // === impl Reconciler ===
@@ -111,8 +145,11 @@ impl Reconciler {
             watches: Watches::default(),
             looked: None,
             changed: Arc::new(Notify::new()),
-            heals: 0,
-            due: None,
+            stability: Stability::default(),
+            wave_applied: None,
+            in_use: None,
+            warned: BTreeSet::new(),
+            due: BTreeMap::new(),
             rendered: None,
             previews: Previews::default(),
             notices: None,
@@ -160,12 +197,7 @@ impl Reconciler {
         let (desired, problems) = self.desired(head, environment, &stored.record).await?;
         let known = self.known();
         let observation = match cluster
-            .observe(
-                &self.name,
-                &desired.objects,
-                &stored.record.inventory,
-                known.as_ref(),
-            )
+            .observe(environment, &desired, &stored.record.inventory, known.as_ref())
             .await
         {
             Ok(observation) => observation,
@@ -176,9 +208,20 @@ impl Reconciler {
         };
         self.watches
             .follow(&cluster, &self.name, &observation.objects, &self.changed);
-        let health = self
-            .health(&cluster, environment, &observation, &stored.record)
+        self.warn(&observation);
+        let drift = self.drifts(&desired, &observation, &stored.record);
+        let plan = next_wave(&observation, &drift);
+        let (health, earlier_waves) = self
+            .health(
+                &cluster,
+                environment,
+                &observation,
+                &plan,
+                &desired,
+                &stored.record,
+            )
             .await?;
+        let prune = self.prune_plan(environment, &observation, &stored.record.inventory);
         let view = View {
             head,
             environment,
@@ -186,6 +229,10 @@ impl Reconciler {
             problems,
             observation,
             health,
+            plan,
+            earlier_waves,
+            prune,
+            drift,
         };
         self.publish_view(&view, &cluster, &stored.record);
         let step = self.decide(&view, &stored.record).await;
@@ -196,6 +243,44 @@ impl Reconciler {
         self.count_lead(&outcome, &stored.record).await;
         self.stored = Some(stored);
         Ok(outcome)
+    }
+
+    /// Says once what people should know of how the objects are applied.
+    fn warn(&mut self, observation: &Observation) {
+        for warning in &observation.warnings {
+            if self.warned.insert(warning.to_string()) {
+                tracing::warn!(env = %self.name, "{warning}");
+            }
+        }
+    }
+
+    /// What drifted. While something new is to be applied there is no drift: git asks for another state.
+    fn drifts(&mut self, desired: &Desired, observation: &Observation, record: &Record) -> Drifts {
+        if record
+            .synced
+            .as_ref()
+            .is_none_or(|synced| synced.objects != desired.hash)
+        {
+            return Drifts::default();
+        }
+        let lives: BTreeMap<_, _> = observation
+            .objects
+            .iter()
+            .map(|observed| (&observed.id, observed.live.as_ref()))
+            .collect();
+        let changed = observation.diff.changed();
+        let found: Vec<Drift> = changed
+            .flat_map(|object| {
+                let live = lives.get(&object.id).copied().flatten();
+                drift::of_object(object, live, FIELD_MANAGER)
+            })
+            .collect();
+        let now = Timestamp::now();
+        self.stability.observe(&found, now);
+        let (unstable, healed) = found
+            .into_iter()
+            .partition(|drift| self.stability.is_unstable(drift, now));
+        Drifts { healed, unstable }
     }
 
     async fn cluster(&mut self, environment: &Environment) -> Result<Arc<Cluster>, PassError> {
@@ -221,7 +306,10 @@ impl Reconciler {
 
     /// What the watches know; nothing once in a while, so that what a watch may have missed is found all the same.
     fn known(&mut self) -> Option<Known> {
-        if self.looked.is_some_and(|looked| looked.elapsed() < BACKSTOP) {
+        if self
+            .looked
+            .is_some_and(|looked| looked.elapsed() < backstop(&self.name))
+        {
             return Some(self.watches.known().clone());
         }
         self.looked = Some(Instant::now());
@@ -234,4 +322,11 @@ impl Reconciler {
         self.notices = None;
         self.watches = Watches::default();
     }
+}
+
+/// The backstop of one environment, the same each time.
+fn backstop(name: &EnvName) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    name.as_str().hash(&mut hasher);
+    BACKSTOP + Duration::from_secs(hasher.finish() % BACKSTOP_SPREAD)
 }

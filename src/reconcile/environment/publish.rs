@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::{PassError, problems_of, summary};
 use super::{Outcome, Reconciler, View};
 use crate::config::verified::VerifiedImage;
-use crate::diff::{Change, ObjectDiff, fields, text};
+use crate::diff::{Change, ObjectDiff, drift, text};
 use crate::reconcile::promotion::{Promoted, PromotionError};
 use crate::record::{Phase, Record, Verification};
 use crate::report::board::{
@@ -38,7 +38,7 @@ impl Reconciler {
             .zip(&observation.diff.objects)
             .map(|(observed, diff)| resource(observed, diff))
             .collect();
-        let drift = observation.diff.changed().count();
+        let differing = observation.diff.changed().count();
         let pending = shortened(text::unified(&observation.diff, text::Style::default()));
         let namespaces: BTreeSet<String> = observation
             .objects
@@ -56,7 +56,7 @@ impl Reconciler {
             board.shared = Some(view.desired.shared.to_string());
             board.images = view.desired.images().into_iter().collect();
             board.problems = view.problems.iter().map(ToString::to_string).collect();
-            board.drift = drift.try_into().unwrap_or(u32::MAX);
+            board.drift = differing.try_into().unwrap_or(u32::MAX);
             board.resources = resources;
             board.pending = pending;
             remembered(board, record);
@@ -223,28 +223,23 @@ fn resource(observed: &Observed, diff: &ObjectDiff) -> ResourceView {
     }
 }
 
-/// Which fields differ, and who wrote them.
+/// Which fields differ, who wrote them and when.
 fn drift(observed: &Observed, diff: &ObjectDiff) -> Vec<DriftView> {
-    let Change::Update { before, after } = &diff.change else {
+    if !matches!(diff.change, Change::Update { .. }) {
         return Vec::new();
+    }
+    let drifts = drift::of_object(diff, observed.live.as_ref(), FIELD_MANAGER);
+    let view = |drift: drift::Drift| {
+        let (by, time) = drift
+            .writer
+            .map_or_else(Default::default, |writer| (writer.manager, writer.time));
+        DriftView {
+            field: drift.field,
+            by,
+            time,
+        }
     };
-    let changed = fields::changed(before, after);
-    let writer = |field| {
-        let writers = observed
-            .live
-            .as_ref()
-            .map(|live| fields::writers(live, field, FIELD_MANAGER));
-        let first = writers.and_then(|writers| writers.into_iter().next());
-        first.map_or_else(String::new, |writer| writer.manager)
-    };
-    changed
-        .iter()
-        .take(MOST_FIELDS)
-        .map(|field| DriftView {
-            field: field.path.clone(),
-            by: writer(field),
-        })
-        .collect()
+    drifts.into_iter().take(MOST_FIELDS).map(view).collect()
 }
 
 pub(super) fn shortened(mut text: String) -> String {

@@ -1,17 +1,21 @@
 //! Situation: what a pass finds out before it decides.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use manifest::ObjectId;
 
 use super::error::PassError;
-use super::{Reconciler, View};
+use super::{Drifts, Reconciler, View};
 use crate::apply::prune::{self, Verdict as PruneVerdict};
+use crate::apply::wave::{self, Plan};
+use crate::config::environment::OnFailure;
 use crate::config::repository::{Environment, Promotion};
-use crate::desired::Desired;
+use crate::desired::hooks::Phase;
 use crate::desired::tree::{Rendered, render};
-use crate::diff::Change;
+use crate::desired::{Desired, waves};
+use crate::diff::drift::{Drift, sentence};
 use crate::live::Inventory;
 use crate::model::Revision;
 use crate::problem::{Problem, Problems, chain};
@@ -22,7 +26,7 @@ use crate::reconcile::promotion::{self, gates_hash};
 use crate::record::{EvidenceKey, Record, Verdict, Verification};
 use crate::verify::health::{self, Health};
 use crate::world::cluster::Cluster;
-use crate::world::cluster::observe::Observation;
+use crate::world::cluster::observe::{Observation, Observed};
 use crate::world::git::GitError;
 
 /// How long a void verification rests before the next try.
@@ -30,6 +34,22 @@ const VOID_PAUSE: Duration = Duration::from_secs(5);
 
 /// How soon what waits for a person or the clock is looked at again.
 pub(super) const WAIT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long it is believed that live pods need what git no longer has.
+const IN_USE_KNOWN: Duration = Duration::from_secs(60);
+
+/// Why a ConfigMap or Secret stays.
+pub(super) const STILL_NEEDED: &str = "pods that are still there need it";
+
+/// What becomes of what git no longer has.
+pub(super) struct PrunePlan {
+    /// The verdict for each leftover of the observation, in their order.
+    pub(super) verdicts: Vec<PruneVerdict>,
+    /// Why nothing is deleted without a person's word, if that is so.
+    pub(super) brake: Option<String>,
+    /// Whether anything is to be deleted, or forgotten.
+    pub(super) due: bool,
+}
 
 /// Whether a promotion is due, as it was found out for one commit and one key.
 pub(super) struct DueAnswer {
@@ -108,29 +128,39 @@ impl Reconciler {
         }))
     }
 
+    /// The health of everything, and of the sync waves before the next one to apply.
     pub(super) async fn health(
         &self,
         cluster: &Cluster,
         environment: &Environment,
         observation: &Observation,
+        plan: &Plan,
+        desired: &Desired,
         record: &Record,
-    ) -> Result<Health, PassError> {
+    ) -> Result<(Health, Health), PassError> {
         let troubles = cluster.troubles(&observation.objects).await?;
+        let limit = environment.spec.sync.timeout.get();
         let since = record
             .synced
             .as_ref()
             .map_or_else(Timestamp::now, |synced| synced.time);
         let waited = Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default();
-        let objects = observation
-            .objects
-            .iter()
-            .map(|observed| (&observed.id, observed.progress.as_ref()));
-        Ok(health::judge(
-            objects,
-            &troubles,
-            waited,
-            environment.spec.sync.timeout.get(),
-        ))
+        let all = observation.objects.iter();
+        let all = all.map(|observed| (&observed.id, observed.progress.as_ref()));
+        let health = health::judge(all, &troubles, waited, limit);
+        let is_earlier = |observed: &&Observed| {
+            plan.number
+                .is_some_and(|next| waves::number(&observed.body) < next)
+        };
+        let earlier = observation.objects.iter().filter(is_earlier);
+        let waited = self
+            .wave_applied
+            .as_ref()
+            .filter(|(hash, _)| *hash == desired.hash)
+            .map_or(Duration::ZERO, |(_, applied)| applied.elapsed());
+        let earlier = earlier.map(|observed| (&observed.id, observed.progress.as_ref()));
+        let earlier_waves = health::judge(earlier, &troubles, waited, limit);
+        Ok((health, earlier_waves))
     }
 
     pub(super) async fn decide(&mut self, view: &View<'_>, record: &Record) -> Step {
@@ -165,16 +195,18 @@ impl Reconciler {
                 due,
             });
         }
-        let differs = view
-            .observation
-            .diff
-            .changed()
-            .any(|object| !matches!(object.change, Change::Prune(_)));
+        let told = |drifts: &[Drift]| (!drifts.is_empty()).then(|| sentence(drifts));
         decide(&Situation {
             desired: &view.desired.hash,
             synced: record.synced.as_ref().map(|synced| synced.objects.as_str()),
-            differs,
-            prunes: view.environment.spec.sync.prune && self.has_prunes(view, &record.inventory),
+            drift: told(&view.drift.healed),
+            unstable: told(&view.drift.unstable),
+            pre_hooks: hooks_due(view, record, Phase::PreSync),
+            post_hooks: hooks_due(view, record, Phase::PostSync),
+            earlier_waves: view.earlier_waves.clone(),
+            prunes: view.environment.spec.sync.prune && view.prune.due,
+            brake: view.prune.brake.clone(),
+            rolls_back: self.rolls_back(view, record),
             self_heal: view.environment.spec.sync.self_heal,
             suspended: view.environment.orders.suspended(Timestamp::now()),
             health: view.health.clone(),
@@ -199,7 +231,8 @@ impl Reconciler {
             return Due::No;
         };
         let revision = view.head.snapshot.revision();
-        if let Some(known) = self.due.as_ref().filter(|known| known.answers(revision, &key)) {
+        let known = self.due.get(&promotion.name);
+        if let Some(known) = known.filter(|known| known.answers(revision, &key)) {
             return known.due.clone();
         }
         let (due, expires) = match promotion::due(&self.shared.remote, view.head, promotion, proof).await {
@@ -211,33 +244,82 @@ impl Reconciler {
                 Some(Instant::now() + view.environment.spec.sync.interval.get()),
             ),
         };
-        self.due = Some(DueAnswer {
+        let answer = DueAnswer {
             revision: revision.clone(),
             key,
             due: due.clone(),
             expires,
-        });
+        };
+        self.due.insert(promotion.name.clone(), answer);
         due
     }
 
-    fn has_prunes(&self, view: &View<'_>, inventory: &Inventory) -> bool {
-        let kept = |id: &ObjectId| {
-            let found = view
-                .observation
-                .leftovers
-                .iter()
-                .find(|leftover| leftover.id == *id);
-            found.is_some_and(|found| matches!(self.prune_verdict(&found.live), PruneVerdict::Keep(_)))
-        };
-        inventory
-            .without(&inventory_of(&view.observation))
+    /// What becomes of what git no longer has.
+    pub(super) fn prune_plan(
+        &self,
+        environment: &Environment,
+        observation: &Observation,
+        inventory: &Inventory,
+    ) -> PrunePlan {
+        let confirmed = self.options.confirm_prune;
+        let fresh = environment.spec.sync.interval.get().min(IN_USE_KNOWN);
+        let in_use = self.in_use.as_ref().filter(|(asked, _)| asked.elapsed() < fresh);
+        let needed = |id: &ObjectId| in_use.is_some_and(|(_, needed)| needed.contains(id));
+        let leftovers = observation.leftovers.iter();
+        let verdicts: Vec<PruneVerdict> = leftovers
+            .map(
+                |leftover| match prune::judge(&leftover.live, &self.name, confirmed) {
+                    PruneVerdict::Delete if needed(&leftover.id) => PruneVerdict::Keep(STILL_NEEDED),
+                    verdict => verdict,
+                },
+            )
+            .collect();
+        let deletions = verdicts
             .iter()
-            .any(|(id, _)| !kept(id))
+            .filter(|verdict| **verdict == PruneVerdict::Delete)
+            .count();
+        let limit = environment.spec.sync.prune_limit.0;
+        let brake = prune::brake(deletions, inventory.len(), limit).filter(|_| !confirmed);
+        let gone = inventory.without(&inventory_of(observation));
+        let kept = |id: &ObjectId| {
+            let mut pairs = observation.leftovers.iter().zip(&verdicts);
+            let found = pairs.find(|(leftover, _)| leftover.id == *id);
+            found.is_some_and(|(_, verdict)| matches!(verdict, PruneVerdict::Keep(_)))
+        };
+        let due = gone.iter().any(|(id, _)| !kept(id));
+        PrunePlan { verdicts, brake, due }
     }
 
-    pub(super) fn prune_verdict(&self, live: &serde_json::Value) -> PruneVerdict {
-        prune::judge(live, &self.name, self.options.confirm_prune)
+    /// Whether a failed rollout is taken back. What was healthy once and is not any more is no matter of the promotion, and
+    /// neither is what a person committed.
+    fn rolls_back(&self, view: &View<'_>, record: &Record) -> bool {
+        let asked = view.environment.spec.on_failure == OnFailure::Rollback;
+        let promoted = view.environment.verified.is_some();
+        let never_healthy = record.healthy.as_deref() != Some(view.desired.hash.as_str());
+        // Without one good state there is nothing that going back to would be known to help.
+        let has_good = record.healthy.is_some();
+        self.options.promotes && asked && promoted && never_healthy && has_good
     }
+}
+
+/// The lowest sync wave with something to apply.
+pub(super) fn next_wave(observation: &Observation, drift: &Drifts) -> Plan {
+    // What is fought over is left alone, unless another field of it is to be put back.
+    let healed: BTreeSet<_> = drift.healed.iter().map(|drift| &drift.object).collect();
+    let unstable = drift.unstable.iter().map(|drift| &drift.object);
+    let left = unstable
+        .filter(|object| !healed.contains(object))
+        .cloned()
+        .collect();
+    let bodies = observation.objects.iter();
+    let numbers: Vec<i32> = bodies.map(|observed| waves::number(&observed.body)).collect();
+    wave::plan(&observation.diff, &numbers, &left)
+}
+
+/// Whether hooks of a phase have not run for what git asks for.
+fn hooks_due(view: &View<'_>, record: &Record, phase: Phase) -> bool {
+    let ran = record.hooks.get(phase.word());
+    view.desired.hooks_of(phase).next().is_some() && ran != Some(&view.desired.hash)
 }
 
 // === impl DueAnswer ===

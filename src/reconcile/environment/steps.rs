@@ -1,35 +1,32 @@
 //! Steps: what a pass does once it has decided.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use manifest::ObjectId;
 
 use super::error::PassError;
-use super::situation::{DueAnswer, WAIT_INTERVAL, inventory_of};
+use super::situation::{DueAnswer, STILL_NEEDED, WAIT_INTERVAL, inventory_of};
 use super::{Outcome, Reconciler, View};
 use crate::apply::prune::Verdict as PruneVerdict;
-use crate::apply::waves;
 use crate::config::repository::Config;
-use crate::diff::{Change, fields};
+use crate::diff::drift::Drift;
 use crate::model::{EnvName, Revision};
 use crate::problem::chain;
 use crate::promote::decide::{Due, Step};
 use crate::promote::proof::Proof;
 use crate::reconcile::gate;
 use crate::reconcile::promotion::{self, Promoted, gates_hash};
+use crate::reconcile::rollback::{self, RolledBack};
 use crate::record::{Phase, Record, Synced, Verdict};
 use crate::report::board::HealView;
+use crate::world::cluster::Cluster;
 use crate::world::cluster::events::Reason;
-use crate::world::cluster::observe::Observation;
 use crate::world::cluster::records::Stored;
-use crate::world::cluster::{Cluster, FIELD_MANAGER};
 
 /// How soon a rollout is looked at again when no watch says anything.
-const ROLLOUT_INTERVAL: Duration = Duration::from_secs(2);
-
-/// How often drift may come back at once before gitsync stops fighting and waits for the interval.
-const QUICK_HEALS: u32 = 5;
+pub(super) const ROLLOUT_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Reconciler {
     pub(super) async fn take(
@@ -48,12 +45,13 @@ impl Reconciler {
         };
         Ok(match step {
             Step::Sync => {
-                let again = self.sync(view, cluster, stored).await?;
-                outcome(
-                    Phase::Progressing,
-                    format!("applied {}", view.desired.revision.short()),
-                    again,
-                )
+                self.sync(view, cluster, stored).await?;
+                outcome(Phase::Progressing, applied(view), Duration::ZERO)
+            }
+            Step::Hook(phase) => self.run_hooks(view, *phase, cluster, stored).await?,
+            Step::RollBack(why) => {
+                let message = self.roll_back(view, why).await;
+                outcome(Phase::Failed, message, interval.min(WAIT_INTERVAL))
             }
             Step::Await(why) => outcome(Phase::Progressing, why.clone(), ROLLOUT_INTERVAL),
             Step::Prune => {
@@ -74,10 +72,7 @@ impl Reconciler {
             }
             Step::Hold(why) => outcome(Phase::Failed, why.clone(), interval.min(ROLLOUT_INTERVAL * 5)),
             Step::Wait(why) => outcome(Phase::Held, why.clone(), interval.min(WAIT_INTERVAL)),
-            Step::Rest => {
-                self.heals = 0;
-                outcome(Phase::Synced, "in sync and healthy".to_owned(), interval)
-            }
+            Step::Rest => outcome(Phase::Synced, "in sync and healthy".to_owned(), interval),
         })
     }
 
@@ -88,39 +83,23 @@ impl Reconciler {
         view: &View<'_>,
         cluster: &Cluster,
         stored: &mut Stored,
-    ) -> Result<Duration, PassError> {
+    ) -> Result<(), PassError> {
         let desired = &view.desired;
-        let record = &stored.record;
-        let drifted = record
-            .synced
-            .as_ref()
-            .is_some_and(|synced| synced.objects == desired.hash);
-        let drifts = if drifted {
-            self.heals += 1;
-            self.notice_drift(&view.observation);
-            drifts(&view.observation)
-        } else {
-            self.heals = 0;
-            Vec::new()
-        };
-        tell_drifts(&self.name, &drifts);
-        let intent = record.inventory.union(&inventory_of(&view.observation));
-        cluster
-            .write_record(
-                &self.name,
-                stored,
-                Record {
-                    inventory: intent,
-                    ..stored.record.clone()
-                },
-            )
-            .await?;
-        let waves = waves(&view.observation.diff);
+        tell_drift(&self.name, &view.drift.healed);
+        self.notice_drift(&view.drift.healed);
+        self.stability.heal(&view.drift.healed, Timestamp::now());
+        self.write_intent(view, cluster, stored).await?;
         let known = self.watches.known();
         cluster
-            .apply(&desired.objects, &view.observation, &waves, known)
+            .apply(&desired.objects, &view.observation, &view.plan.waves, known)
             .await?;
-        self.publish_healed(drifts);
+        self.publish_healed(healed(&view.drift.healed));
+        self.wave_applied = Some((desired.hash.clone(), Instant::now()));
+        let counts = view.observation.diff.counts();
+        tracing::info!(env = %self.name, revision = desired.revision.short(), wave = view.plan.number, created = counts.create, updated = counts.update, "applied");
+        if !view.plan.last {
+            return Ok(());
+        }
         let synced = Synced {
             revision: desired.revision.clone(),
             shared: desired.shared.clone(),
@@ -137,34 +116,49 @@ impl Reconciler {
                 },
             )
             .await?;
-        let counts = view.observation.diff.counts();
-        tracing::info!(env = %self.name, revision = desired.revision.short(), created = counts.create, updated = counts.update, "applied");
+        let reason = match view.drift.healed.is_empty() {
+            true => Reason::Applied,
+            false => Reason::DriftCorrected,
+        };
         let applied = format!(
             "{}: {} created, {} updated",
             desired.revision.short(),
             counts.create,
             counts.update
         );
-        self.notice(
-            if drifted {
-                Reason::DriftCorrected
-            } else {
-                Reason::Applied
-            },
-            applied,
-        );
-        // Something that writes back at once is not fought over: from the fifth time on, the interval is kept.
-        Ok(if self.heals > QUICK_HEALS {
-            view.environment.spec.sync.interval.get()
-        } else {
-            Duration::ZERO
-        })
+        self.notice(reason, applied);
+        Ok(())
     }
 
-    async fn prune(&self, view: &View<'_>, cluster: &Cluster, stored: &mut Stored) -> Result<(), PassError> {
+    /// Writes down everything that is about to be applied.
+    pub(super) async fn write_intent(
+        &self,
+        view: &View<'_>,
+        cluster: &Cluster,
+        stored: &mut Stored,
+    ) -> Result<(), PassError> {
+        let inventory = stored.record.inventory.union(&inventory_of(&view.observation));
+        let record = Record {
+            inventory,
+            ..stored.record.clone()
+        };
+        Ok(cluster.write_record(&self.name, stored, record).await?)
+    }
+
+    async fn prune(
+        &mut self,
+        view: &View<'_>,
+        cluster: &Cluster,
+        stored: &mut Stored,
+    ) -> Result<(), PassError> {
+        let needed = self.needed(view, cluster).await?;
         let mut inventory = inventory_of(&view.observation);
-        for leftover in &view.observation.leftovers {
-            match self.prune_verdict(&leftover.live) {
+        for (leftover, verdict) in view.observation.leftovers.iter().zip(&view.prune.verdicts) {
+            let verdict = match verdict {
+                PruneVerdict::Delete if needed.contains(&leftover.id) => &PruneVerdict::Keep(STILL_NEEDED),
+                other => other,
+            };
+            match verdict {
                 PruneVerdict::Delete => {
                     cluster.prune(leftover).await?;
                     tracing::info!(env = %self.name, object = %leftover.id, "pruned");
@@ -180,11 +174,32 @@ impl Reconciler {
                 }
             }
         }
+        self.in_use = Some((Instant::now(), needed));
         let record = Record {
             inventory,
             ..stored.record.clone()
         };
         Ok(cluster.write_record(&self.name, stored, record).await?)
+    }
+
+    /// The ConfigMaps and Secrets about to be deleted that live pods still need.
+    async fn needed(&self, view: &View<'_>, cluster: &Cluster) -> Result<BTreeSet<ObjectId>, PassError> {
+        let pairs = view.observation.leftovers.iter().zip(&view.prune.verdicts);
+        let config: Vec<&ObjectId> = pairs
+            .filter(|(leftover, verdict)| {
+                let kind = leftover.id.kind.as_str();
+                let is_config = leftover.id.group.is_empty() && matches!(kind, "ConfigMap" | "Secret");
+                **verdict == PruneVerdict::Delete && is_config
+            })
+            .map(|(leftover, _)| &leftover.id)
+            .collect();
+        let namespaces = config.iter().map(|id| id.namespace.clone()).collect();
+        let needed = cluster.config_in_use(&namespaces).await?;
+        Ok(config
+            .into_iter()
+            .filter(|id| needed.contains(id))
+            .cloned()
+            .collect())
     }
 
     async fn verify(
@@ -206,9 +221,8 @@ impl Reconciler {
         self.tell(view, &verifying, cluster, stored).await?;
         self.publish_outcome(&verifying, &stored.record);
         tracing::info!(env = %self.name, promotion = name, "verification begins");
-        let environment = self.name.clone();
         let subject = gate::Subject {
-            environment: &environment,
+            environment: view.environment,
             desired: &view.desired,
             inventory: &stored.record.inventory,
             synced: stored.record.synced.as_ref(),
@@ -238,10 +252,33 @@ impl Reconciler {
             }
         }
         let mut record = stored.record.clone();
-        record.verifications.insert(name.to_owned(), verification);
+        // Promotions with the same gates share one run; each has evidence of its own, for it names where it leads.
+        for sibling in view.head.config.promotions_from(&self.name) {
+            if sibling.gates == promotion.gates {
+                let mut verification = verification.clone();
+                verification.key.gates = gates_hash(sibling, &view.head.config);
+                record.verifications.insert(sibling.name.clone(), verification);
+            }
+        }
         cluster.write_record(&self.name, stored, record).await?;
-        self.due = None;
+        self.due.clear();
         Ok(reason)
+    }
+
+    /// Takes back the promotion whose rollout failed. When that is not possible, it is held as any failed rollout.
+    async fn roll_back(&mut self, view: &View<'_>, why: &str) -> String {
+        let taken = rollback::take_back(&self.shared, &self.name, &view.environment.dir, why).await;
+        self.shared.feed.poke();
+        match taken {
+            Ok(RolledBack::Pushed(revision)) => {
+                let done = format!("rolled back by commit {}", revision.short());
+                tracing::error!(env = %self.name, "{done}: {why}");
+                self.notice(Reason::RolledBack, format!("{done}: {why}"));
+                format!("{done}: {why}")
+            }
+            Ok(RolledBack::Left(left)) => format!("{why}; not rolled back: {left}"),
+            Err(error) => format!("{why}; not rolled back: {}", chain(&error)),
+        }
     }
 
     /// Waits for a commit after which the verdict of the gates would be of no use: it changes what the environment
@@ -293,7 +330,7 @@ impl Reconciler {
         };
         let promoted = promotion::promote(&self.shared, promotion, proof).await;
         self.count_promotion(&promoted);
-        self.due = None;
+        self.due.clear();
         self.shared.feed.poke();
         match promoted {
             Ok(Promoted::Pushed(revision)) => {
@@ -313,63 +350,54 @@ impl Reconciler {
                 self.notice(Reason::PromotionFailed, format!("to {}: {why}", promotion.to));
                 let expires = Some(Instant::now() + view.environment.spec.sync.interval.get());
                 let revision = view.head.snapshot.revision().clone();
-                self.due = Some(DueAnswer {
+                let answer = DueAnswer {
                     revision,
                     key,
                     due: Due::Refused(why.clone()),
                     expires,
-                });
+                };
+                self.due.insert(name.to_owned(), answer);
                 (Phase::Held, why)
             }
         }
     }
 }
 
-/// Which fields drifted, and who wrote them.
-fn drifts(observation: &Observation) -> Vec<HealView> {
-    let lives: BTreeMap<_, _> = observation
-        .objects
-        .iter()
-        .map(|observed| (&observed.id, observed.live.as_ref()))
-        .collect();
-    let time = Timestamp::now().to_string();
-    let mut found = Vec::new();
-    for object in observation.diff.changed() {
-        let drift = |field: String, by: String| HealView {
-            time: time.clone(),
-            object: object.id.to_string(),
-            field,
-            by,
-        };
-        match &object.change {
-            Change::Create(_) => found.push(drift(String::new(), String::new())),
-            Change::Update { before, after } => {
-                let live = lives.get(&object.id).copied().flatten();
-                for field in fields::changed(before, after) {
-                    let writers = live
-                        .map(|live| fields::writers(live, &field, FIELD_MANAGER))
-                        .unwrap_or_default();
-                    let by = writers.into_iter().next().map(|writer| writer.manager);
-                    found.push(drift(field.path, by.unwrap_or_default()));
-                }
-            }
-            Change::Prune(_) | Change::Same => {}
-        }
+/// What a sync did, in one sentence.
+fn applied(view: &View<'_>) -> String {
+    let revision = view.desired.revision.short();
+    match view.plan.number.filter(|_| !view.plan.last) {
+        Some(number) => format!("applied sync wave {number} of {revision}"),
+        None => format!("applied {revision}"),
     }
-    found
 }
 
 /// Says which fields drifted and who wrote them; "drift" alone helps nobody.
-fn tell_drifts(environment: &EnvName, drifts: &[HealView]) {
-    for HealView {
-        object, field, by, ..
-    } in drifts
-    {
-        if field.is_empty() {
-            tracing::warn!(env = %environment, %object, "drift: the object was deleted; putting it back");
+fn tell_drift(environment: &EnvName, drifts: &[Drift]) {
+    for drift in drifts {
+        if drift.field.is_empty() {
+            tracing::warn!(env = %environment, object = %drift.object, "drift: the object was deleted; putting it back");
             continue;
         }
-        let by = if by.is_empty() { "unknown" } else { by };
-        tracing::warn!(env = %environment, %object, field, by, "drift: putting the field back");
+        let (by, time) = drift.writer.as_ref().map_or(("unknown", None), |writer| {
+            (writer.manager.as_str(), writer.time.as_deref())
+        });
+        tracing::warn!(env = %environment, object = %drift.object, field = drift.field, by, time, "drift: putting the field back");
     }
+}
+
+/// What was put back, as the board shows it.
+fn healed(drifts: &[Drift]) -> Vec<HealView> {
+    let time = Timestamp::now().to_string();
+    let shown = drifts.iter().map(|drift| HealView {
+        time: time.clone(),
+        object: drift.object.to_string(),
+        field: drift.field.clone(),
+        by: drift
+            .writer
+            .as_ref()
+            .map(|writer| writer.manager.clone())
+            .unwrap_or_default(),
+    });
+    shown.collect()
 }

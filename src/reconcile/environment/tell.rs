@@ -1,14 +1,18 @@
 //! Telling: what a pass came to, written into the record for people to read.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use manifest::ObjectId;
 
 use super::error::{PassError, problems_of, summary};
 use super::{Outcome, Reconciler, View};
-use crate::diff::{Change, fields};
+use crate::desired::hooks::Phase as HookPhase;
+use crate::diff::drift::Drift;
+use crate::promote::decide::Step;
 use crate::record::{Phase, Record, Status};
 use crate::verify::health::Health;
 use crate::world::cluster::events::Reason;
-use crate::world::cluster::observe::Observation;
 use crate::world::cluster::records::Stored;
 use crate::world::cluster::{Cluster, ClusterError};
 
@@ -21,17 +25,17 @@ impl Reconciler {
     }
 
     /// Tells what drifted: the objects and fields by their names, and never their values.
-    pub(super) fn notice_drift(&self, observation: &Observation) {
-        for object in observation.diff.changed() {
-            let what = match &object.change {
-                Change::Create(_) => "was deleted".to_owned(),
-                Change::Update { before, after } => {
-                    let paths = fields::changed(before, after).into_iter().map(|field| field.path);
-                    format!("differs in {}", paths.collect::<Vec<_>>().join(", "))
-                }
-                Change::Prune(_) | Change::Same => continue,
+    pub(super) fn notice_drift(&self, drifts: &[Drift]) {
+        let mut objects: BTreeMap<&ObjectId, Vec<&str>> = BTreeMap::new();
+        for drift in drifts {
+            objects.entry(&drift.object).or_default().push(&drift.field);
+        }
+        for (object, fields) in objects {
+            let what = match fields[..] {
+                [""] => "was deleted".to_owned(),
+                _ => format!("differs in {}", fields.join(", ")),
             };
-            self.notice(Reason::DriftDetected, format!("{} {what}", object.id));
+            self.notice(Reason::DriftDetected, format!("{object} {what}"));
         }
     }
 
@@ -69,8 +73,17 @@ impl Reconciler {
         {
             status.since = before.since;
         }
+        // As far as a step was decided on that nothing takes before everything is healthy.
+        let healthy = matches!(
+            outcome.step,
+            Step::Rest | Step::Prune | Step::Verify(_) | Step::Hook(HookPhase::PostSync)
+        );
         let record = Record {
             status: Some(status),
+            healthy: match healthy {
+                true => Some(view.desired.hash.clone()),
+                false => stored.record.healthy.clone(),
+            },
             ..stored.record.clone()
         };
         Ok(cluster.write_record(&self.name, stored, record).await?)

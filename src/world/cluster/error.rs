@@ -131,10 +131,37 @@ impl ClusterError {
 #[must_use]
 pub fn object_problems(manifest: &Manifest, id: &ObjectId, status: &Status) -> Vec<Problem> {
     let mut problems = find_problems(manifest, id, status);
+    let immutable = is_immutable(status);
     for problem in &mut problems {
+        if immutable {
+            let hint = "an existing object cannot get this; delete it, or let gitsync delete it and create it again, by the \
+                        annotation gitsync.dev/force: recreate";
+            problem.hint.get_or_insert_with(|| hint.to_owned());
+        }
         problem.message = without_secrets(manifest, &problem.message);
     }
     problems
+}
+
+/// Whether all that the server has against an object is that fields of it cannot be changed any more.
+#[must_use]
+pub fn is_immutable(status: &Status) -> bool {
+    const WORDS: [&str; 3] = [
+        "field is immutable",
+        "updates to statefulset spec for fields other than",
+        "is immutable after creation",
+    ];
+    let says = |message: &str| WORDS.iter().any(|words| message.contains(words));
+    let causes = status
+        .details
+        .as_ref()
+        .map(|details| details.causes.as_slice())
+        .unwrap_or_default();
+    status.code == 422
+        && match causes {
+            [] => says(&status.message),
+            causes => causes.iter().all(|cause| says(&cause.message)),
+        }
 }
 
 /// A server's message about a Secret, without what it quotes of it.
@@ -327,6 +354,39 @@ mod tests {
             told[1].starts_with("web.yaml:5: Deployment.apps web: spec.template"),
             "{}",
             told[1]
+        );
+    }
+
+    #[test]
+    fn only_what_is_nothing_but_immutable_is_taken_for_it() {
+        let cause = |message: &str| StatusCause {
+            reason: "FieldValueInvalid".into(),
+            message: message.into(),
+            field: "spec.selector".into(),
+        };
+        let mk = |code, messages: &[&str]| {
+            let mut status = mk_status(code, "Deployment.apps \"web\" is invalid");
+            status.details = Some(StatusDetails {
+                name: "web".into(),
+                group: "apps".into(),
+                kind: "Deployment".into(),
+                uid: String::new(),
+                causes: messages.iter().map(|message| cause(message)).collect(),
+                retry_after_seconds: 0,
+            });
+            status
+        };
+        let immutable = "Invalid value: {}: field is immutable";
+        assert!(is_immutable(&mk(422, &[immutable])));
+        assert!(!is_immutable(&mk(422, &[immutable, "must be positive"])));
+        assert!(!is_immutable(&mk(403, &[immutable])));
+        assert!(!is_immutable(&mk_status(422, "must be positive")));
+        let manifest = mk_manifest();
+        let told = object_problems(&manifest, &manifest.id(), &mk(422, &[immutable]));
+        assert!(
+            told[0].to_string().contains("gitsync.dev/force: recreate"),
+            "{}",
+            told[0]
         );
     }
 

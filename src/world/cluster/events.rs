@@ -58,6 +58,8 @@ pub enum Reason {
     PromotionCommitted,
     /// A promotion could not be made or pushed.
     PromotionFailed,
+    /// A promotion whose rollout failed was taken back.
+    RolledBack,
 }
 
 /// What is told.
@@ -94,6 +96,7 @@ impl Reason {
                 | Self::GateFailed
                 | Self::GateInconclusive
                 | Self::PromotionFailed
+                | Self::RolledBack
         )
     }
 
@@ -103,7 +106,7 @@ impl Reason {
             Self::Applied | Self::DriftDetected | Self::DriftCorrected | Self::HealthCheckFailed => "Sync",
             Self::Pruned | Self::PruneBlocked => "Prune",
             Self::GatePassed | Self::GateFailed | Self::GateInconclusive => "Verify",
-            Self::PromotionCommitted | Self::PromotionFailed => "Promote",
+            Self::PromotionCommitted | Self::PromotionFailed | Self::RolledBack => "Promote",
         }
     }
 }

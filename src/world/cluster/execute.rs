@@ -3,21 +3,26 @@
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
-use kube::api::{DeleteParams, Patch, Preconditions, PropagationPolicy};
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
 use manifest::Manifest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::object_problems;
 use super::known::Known;
 use super::observe::{Leftover, Observation, Observed, apply_params};
 use super::read::to_value;
-use super::{CONCURRENCY, Cluster, ClusterError};
+use super::{CONCURRENCY, Cluster, ClusterError, FIELD_MANAGER};
 use crate::apply::Wave;
+use crate::live::adopt::take_over;
 use crate::problem::{Problem, Problems};
 
 /// How often a request that may pass by itself is sent.
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long an object that is created again may take to go.
+const DELETION: Duration = Duration::from_secs(60);
 
 impl Cluster {
     /// Applies the waves of a plan, one after the other, the objects of a wave side by side; `known` learns what came of it.
@@ -80,11 +85,79 @@ impl Cluster {
                 .ok_or_else(|| not_served_yet(observed))?,
         };
         let api = self.api(&resource, &observed.id.namespace);
+        if observed.recreate {
+            self.delete_and_wait(&api, observed).await?;
+        } else {
+            self.adopt(&api, observed).await?;
+        }
         let (params, patch) = (apply_params(), Patch::Apply(&observed.body));
         let applied = self
             .request(api.patch(&observed.id.name, &params, &patch))
             .await?;
         Ok(to_value(&applied, &resource))
+    }
+
+    /// Deletes an object whose immutable fields change, and waits until it is gone; the dry-run of the new one passed.
+    async fn delete_and_wait(
+        &self,
+        api: &Api<DynamicObject>,
+        observed: &Observed,
+    ) -> Result<(), ClusterError> {
+        let uid = observed.live.as_ref().and_then(uid_of);
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions {
+                uid: uid.clone(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        match self.request(api.delete(&observed.id.name, &params)).await {
+            // Gone already, or already another one: an earlier try got so far.
+            Err(ClusterError::Api(status)) if matches!(status.code, 404 | 409) => {}
+            other => drop(other?),
+        }
+        let deadline = tokio::time::Instant::now() + DELETION;
+        loop {
+            let there = self.request(api.get_metadata_opt(&observed.id.name)).await?;
+            if there.is_none_or(|there| there.metadata.uid != uid) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                let message = format!(
+                    "is to be created again, and the old one is not gone after {} s; its finalizers hold it",
+                    DELETION.as_secs()
+                );
+                let problem = Problem::new(message).object(&observed.id);
+                return Err(ClusterError::Objects(problem.into()));
+            }
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
+    }
+
+    /// Makes what kubectl, Helm, Flux or Argo CD own of an object gitsync's, the first time that it is applied.
+    async fn adopt(&self, api: &Api<DynamicObject>, observed: &Observed) -> Result<(), ClusterError> {
+        let Some(live) = &observed.live else {
+            return Ok(());
+        };
+        let version = &observed.gvk.api_version();
+        let Some(fields) = take_over(live, version, FIELD_MANAGER) else {
+            return Ok(());
+        };
+        let operations = json!([
+            {"op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+            // With it the server refuses the change if somebody else was faster.
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+        ]);
+        let operations = serde_json::from_value(operations).unwrap_or_default();
+        let patch = Patch::Json::<()>(operations);
+        let params = PatchParams::default();
+        match self.request(api.patch(&observed.id.name, &params, &patch)).await {
+            // An earlier try took it over, or somebody changed it: what is applied now is right all the same.
+            Err(ClusterError::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     /// Deletes one object that git no longer has, if it is still the one that was judged.
@@ -109,6 +182,10 @@ impl Cluster {
             other => other.map(drop),
         }
     }
+}
+
+fn uid_of(live: &Value) -> Option<String> {
+    live["metadata"]["uid"].as_str().map(str::to_owned)
 }
 
 /// A new namespace, CRD or webhook may need a moment before the objects that depend on it are accepted.

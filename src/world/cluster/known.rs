@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::verify::rollout::{Progress, progress};
 
-/// The hash of an object as it is applied.
+/// The hash of an object as git asks for it.
 pub type BodyHash = [u8; 32];
 
 /// What the watches know. Clones share it.
@@ -59,10 +59,16 @@ pub enum Answer {
     Unknown,
 }
 
-/// The hash of an object as it is applied.
+/// The hash of an object as git asks for it, apart from the fields at `ignored`.
 #[must_use]
-pub fn body_hash(body: &Value) -> BodyHash {
-    Sha256::digest(body.to_string()).into()
+pub fn body_hash(body: &Value, ignored: &[String]) -> BodyHash {
+    let mut digest = Sha256::new();
+    digest.update(body.to_string());
+    for pointer in ignored {
+        digest.update("\n");
+        digest.update(pointer);
+    }
+    digest.finalize().into()
 }
 
 // === impl Known ===
@@ -83,6 +89,20 @@ impl Known {
             State::New(live) => Answer::Live(live.clone()),
             State::Applied(applied) if applied == body => Answer::Applied(entry.progress.clone()),
             State::Applied(_) | State::Other => Answer::Unknown,
+        }
+    }
+
+    /// The live object, if a watch brought it and it was not judged since.
+    #[must_use]
+    pub fn live(&self, id: &ObjectId) -> Option<Value> {
+        let objects = self.lock();
+        let entry = objects
+            .entries
+            .get(id)
+            .filter(|entry| objects.is_complete(entry.watch))?;
+        match &entry.state {
+            State::New(live) => Some((**live).clone()),
+            State::Applied(_) | State::Other => None,
         }
     }
 

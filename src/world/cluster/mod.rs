@@ -6,6 +6,8 @@ pub mod error;
 pub mod events;
 pub mod execute;
 pub mod family;
+pub mod hooks;
+mod in_use;
 pub mod known;
 pub mod logs;
 pub mod observe;
