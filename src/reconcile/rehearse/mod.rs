@@ -146,7 +146,7 @@ async fn arrive(
     before: Option<&Material>,
     limit: Duration,
 ) -> Result<(EnvironmentRehearsal, Place), RehearsalError> {
-    let mut place = Place::start(&environment.name).await?;
+    let mut place = Place::start(environment).await?;
     let earlier = before.and_then(|before| {
         let known = before.head.config.environments.get(&environment.name)?;
         Some(before.desired(known))

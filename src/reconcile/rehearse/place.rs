@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::{Applied, End, RehearsalError, images};
 use crate::apply::prune::{self, Verdict};
 use crate::apply::waves;
+use crate::config::repository::Environment;
 use crate::desired::Desired;
 use crate::diff::Diff;
 use crate::live::Inventory;
-use crate::model::EnvName;
 use crate::verify::health::{self, Health};
 use crate::world::cluster::known::Known;
 use crate::world::cluster::observe::Observation;
@@ -30,7 +30,7 @@ const NAMESPACE: &str = "default";
 pub struct Place {
     /// The cluster, as the daemon reaches a real one.
     pub cluster: Cluster,
-    environment: EnvName,
+    environment: Environment,
     inventory: Inventory,
     handle: Handle,
 }
@@ -43,17 +43,18 @@ impl Place {
     /// # Errors
     ///
     /// When it has no port.
-    pub async fn start(environment: &EnvName) -> Result<Self, RehearsalError> {
+    pub async fn start(environment: &Environment) -> Result<Self, RehearsalError> {
+        let name = &environment.name;
         let options = sandbox::Options {
-            name: environment.to_string(),
+            name: name.to_string(),
             runtime: Arc::new(images::behaviour),
             ..sandbox::Options::default()
         };
         let handle = sandbox::Cluster::start(options).await;
-        let handle = handle.map_err(|error| RehearsalError::Start(environment.clone(), error))?;
+        let handle = handle.map_err(|error| RehearsalError::Start(name.clone(), error))?;
         let client = kube::Client::new(handle.cluster().service(), NAMESPACE);
         Ok(Self {
-            cluster: Cluster::new(client, environment.to_string(), NAMESPACE.to_owned()),
+            cluster: Cluster::new(client, name.to_string(), NAMESPACE.to_owned()),
             environment: environment.clone(),
             inventory: Inventory::default(),
             handle,
@@ -69,7 +70,15 @@ impl Place {
         let mut notes = Vec::new();
         let objects = self.known_kinds(&desired.objects, &mut notes).await?;
         self.make_namespaces(&objects, &mut notes).await?;
-        let observed = self.observe(&objects).await;
+        if !desired.hooks.is_empty() {
+            notes.push("hooks were not run: their images are not here".to_owned());
+        }
+        let desired = &Desired {
+            objects: Arc::new(objects),
+            hooks: Arc::default(),
+            ..desired.clone()
+        };
+        let observed = self.observe(desired).await;
         let observation = match observed {
             Err(ClusterError::Objects(problems)) => {
                 let refused = Applied::without(End::Refused(problems));
@@ -81,8 +90,12 @@ impl Place {
             let version = observed.gvk.version.clone();
             self.inventory.insert(observed.id.clone(), version);
         }
-        let (planned, known) = (waves(&observation.diff), Known::default());
-        match self.cluster.apply(&objects, &observation, &planned, &known).await {
+        let (planned, known) = (waves(&observation.diff, &BTreeSet::new()), Known::default());
+        match self
+            .cluster
+            .apply(&desired.objects, &observation, &planned, &known)
+            .await
+        {
             Err(ClusterError::Objects(problems)) => {
                 return Ok(Applied {
                     diff: observation.diff,
@@ -92,7 +105,7 @@ impl Place {
             }
             applied => applied?,
         }
-        let end = self.wait(&objects, limit).await?;
+        let end = self.wait(desired, limit).await?;
         let staying = match end {
             End::Healthy => self.prune(&observation, &mut notes).await?,
             _ => BTreeSet::new(),
@@ -104,9 +117,9 @@ impl Place {
         })
     }
 
-    async fn observe(&self, objects: &[Manifest]) -> Result<Observation, ClusterError> {
+    async fn observe(&self, desired: &Desired) -> Result<Observation, ClusterError> {
         self.cluster
-            .observe(&self.environment, objects, &self.inventory, None)
+            .observe(&self.environment, desired, &self.inventory, None)
             .await
     }
 
@@ -162,10 +175,10 @@ impl Place {
         Ok(())
     }
 
-    async fn wait(&self, objects: &[Manifest], limit: Duration) -> Result<End, RehearsalError> {
+    async fn wait(&self, desired: &Desired, limit: Duration) -> Result<End, RehearsalError> {
         let began = Instant::now();
         loop {
-            let observation = match self.observe(objects).await {
+            let observation = match self.observe(desired).await {
                 Err(ClusterError::Objects(problems)) => return Ok(End::Refused(problems)),
                 observation => observation?,
             };
@@ -190,7 +203,7 @@ impl Place {
     ) -> Result<BTreeSet<ObjectId>, RehearsalError> {
         let mut staying = BTreeSet::new();
         for leftover in &observation.leftovers {
-            let (is_ours, why) = match prune::judge(&leftover.live, &self.environment, false) {
+            let (is_ours, why) = match prune::judge(&leftover.live, &self.environment.name, false) {
                 Verdict::Delete => {
                     self.cluster.prune(leftover).await?;
                     self.inventory.remove(&leftover.id);
