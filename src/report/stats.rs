@@ -134,7 +134,7 @@ impl Past {
                 p90,
                 max,
             }) => format!(
-                "median {}, p90 {}, longest {}  ({what}, of {count})",
+                "median {}, p90 {}, longest {}  ({what}; {count})",
                 span(median),
                 span(p90),
                 span(max)
@@ -145,19 +145,19 @@ impl Past {
             ("promotions", promotions),
             (
                 "lead time",
-                spread(self.lead(), "from the commit that set the image to its promotion"),
+                spread(self.lead(), "set to promoted"),
             ),
             (
                 "proof",
                 spread(
                     self.proof(),
-                    "from the commit that set the image to the passed gates",
+                    "set to proved",
                 ),
             ),
             ("rollbacks", self.rollbacks.len().to_string()),
             (
                 "exposed",
-                spread(self.exposed(), "from a promotion to its rollback"),
+                spread(self.exposed(), "promoted to rolled back"),
             ),
             (
                 "not promoted",
@@ -244,10 +244,10 @@ mod tests {
         let expected = "\
 prod, the last 14d
   promotions    2  (1.0 a week)
-  lead time     median 3m 20s, p90 2h 5m, longest 2h 5m  (from the commit that set the image to its promotion, of 2)
-  proof         median 2m, p90 1h, longest 1h  (from the commit that set the image to the passed gates, of 2)
+  lead time     median 3m 20s, p90 2h 5m, longest 2h 5m  (set to promoted; 2)
+  proof         median 2m, p90 1h, longest 1h  (set to proved; 2)
   rollbacks     1
-  exposed       median 5m, p90 5m, longest 5m  (from a promotion to its rollback, of 1)
+  exposed       median 5m, p90 5m, longest 5m  (promoted to rolled back; 1)
   not promoted  3 images that were set: a gate failed, or something newer came
 ";
         assert_eq!(past.text(Paint::default()), expected);

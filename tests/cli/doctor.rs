@@ -43,7 +43,13 @@ fn a_credential_plugin_that_is_not_installed_is_named() {
     let token = regex::Regex::new("token: .*").unwrap();
     let plugin = "exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-aws, args: [eks, get-token], interactiveMode: Never}";
     let output = told(|good| token.replace_all(good, plugin).into_owned());
-    says(&output, &["✗ staging: ", "no-such-aws", "→ "]);
+    says(
+        &output,
+        &[
+            "✗ staging: its cluster: the credential plugin `no-such-aws` of context `staging` does not work",
+            "→ install it where gitsync runs",
+        ],
+    );
 }
 
 #[test]
@@ -128,7 +134,10 @@ fn an_unknown_host_key_and_a_repository_that_is_not_there_are_named() {
     let output = gitsync
         .run_in(&copy, &["doctor", "--repo", "file:///no/such/repository.git"])
         .expect_code(1);
-    says(&output, &["✗ git: main of file:///no/such/repository.git: "]);
+    says(
+        &output,
+        &["✗ git: main of /no/such/repository.git: repository /no/such/repository.git is not found"],
+    );
 }
 
 #[test]
@@ -143,7 +152,7 @@ fn status_names_drift_and_who_made_it() {
     let scale = sandbox::Patch::Merge(serde_json::json!({"spec": {"replicas": 7}}));
     clusters
         .client(0, "kubectl-scale")
-        .patch("deployments", "flask-app", "flask-app", scale)
+        .patch("deployments.apps", "flask-app", "flask-app", scale)
         .unwrap();
     let drifted = run(&["status", "--env", "staging"]).ok();
     let line = "  drift: Deployment.apps flask-app/flask-app .spec.replicas, written by kubectl-scale at ";
