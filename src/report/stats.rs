@@ -143,22 +143,10 @@ impl Past {
         let promotions = format!("{}  ({:.1} a week)", self.promotions.len(), self.per_week());
         let rows = [
             ("promotions", promotions),
-            (
-                "lead time",
-                spread(self.lead(), "set to promoted"),
-            ),
-            (
-                "proof",
-                spread(
-                    self.proof(),
-                    "set to proved",
-                ),
-            ),
+            ("lead time", spread(self.lead(), "set to promoted")),
+            ("proof", spread(self.proof(), "set to proved")),
             ("rollbacks", self.rollbacks.len().to_string()),
-            (
-                "exposed",
-                spread(self.exposed(), "promoted to rolled back"),
-            ),
+            ("exposed", spread(self.exposed(), "promoted to rolled back")),
             (
                 "not promoted",
                 format!(

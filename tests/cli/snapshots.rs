@@ -70,9 +70,10 @@ impl Session {
                 .into_owned();
         }
         // What a wait tells depends on how quick the cluster is.
+        let varies = ["waiting: ", ": applied ", " replicas ", "old replicas"];
         let told = text
             .lines()
-            .filter(|line| !line.contains("waiting: ") && !line.contains(": applied "));
+            .filter(|line| !varies.iter().any(|part| line.contains(part)));
         self.told += &told.map(|line| format!("{line}\n")).collect::<String>();
         self.told += &format!("[exit code {}]\n\n", output.code);
         self.codes

@@ -34,31 +34,31 @@ const RESERVED: [&str; 17] = [
 pub(crate) enum Expression {
     Literal(Value),
     Name(String),
-    List(Vec<Expression>),
-    Map(Vec<(Expression, Expression)>),
+    List(Vec<Self>),
+    Map(Vec<(Self, Self)>),
     /// `of.field`; a test only asks whether it is there.
     Field {
-        of: Box<Expression>,
+        of: Box<Self>,
         field: String,
         test: bool,
     },
-    Index(Box<Expression>, Box<Expression>),
-    Not(Box<Expression>),
-    Negative(Box<Expression>),
-    Binary(Operator, Box<Expression>, Box<Expression>),
-    If(Box<[Expression; 3]>),
+    Index(Box<Self>, Box<Self>),
+    Not(Box<Self>),
+    Negative(Box<Self>),
+    Binary(Operator, Box<Self>, Box<Self>),
+    If(Box<[Self; 3]>),
     /// A function, of a target or by itself.
     Call {
-        target: Option<Box<Expression>>,
+        target: Option<Box<Self>>,
         name: String,
-        arguments: Vec<Expression>,
+        arguments: Vec<Self>,
     },
     /// A macro over a list or the keys of a map, with a name for each element.
     Each {
         how: Each,
-        over: Box<Expression>,
+        over: Box<Self>,
         name: String,
-        bodies: Vec<Expression>,
+        bodies: Vec<Self>,
     },
 }
 

@@ -21,9 +21,9 @@ pub enum Value {
     /// A text.
     String(Arc<str>),
     /// A list.
-    List(Arc<Vec<Value>>),
+    List(Arc<Vec<Self>>),
     /// A map; keys are texts, as those of JSON objects are.
-    Map(Arc<BTreeMap<String, Value>>),
+    Map(Arc<BTreeMap<String, Self>>),
 }
 
 // === impl Value ===
