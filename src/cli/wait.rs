@@ -95,12 +95,7 @@ pub async fn wait(ui: &mut Ui, context: &Context, args: &WaitArgs) -> Result<Ans
             }
             Reached::Waiting(text) => text,
         };
-        ui.live(&progress(
-            &stages,
-            begin.elapsed(),
-            ui.width(),
-            ui.story_paint(),
-        ));
+        ui.live(&progress(&stages, begin.elapsed(), ui.width(), ui.story_paint()));
         if text != told && !ui.is_live() {
             ui.story(&text);
         }
