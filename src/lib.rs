@@ -15,9 +15,9 @@
 //! client. [`world`] is where git, clusters, sockets and time are; [`reconcile`] joins the two. Each module
 //! may use only what stands above it in its own group or in a lower layer; `tests/layers.rs` enforces that.
 //!
-//! Three libraries below this one know nothing of gitsync: [`manifest`] (what a Kubernetes object is),
-//! [`kustomize`] (a tree of layers in, objects out) and [`sandbox`] (a cluster in a process), which only
-//! `gitsync demo` ([`cli::demo`]) and `gitsync rehearse` ([`reconcile::rehearse`]) use.
+//! Four libraries below this one know nothing of gitsync: [`manifest`] (what a Kubernetes object is),
+//! [`kustomize`] (a tree of layers in, objects out), [`cel`] (the expressions of policies) and [`sandbox`] (a cluster in a
+//! process), which only `gitsync demo` ([`cli::demo`]) and `gitsync rehearse` ([`reconcile::rehearse`]) use.
 
 pub mod model;
 pub mod problem;

@@ -9,6 +9,7 @@ use super::context::{Checkout, Context, cluster_failure, git_failure, head_failu
 use super::failure::Failure;
 use crate::config::repository::{Environment, Promotion};
 use crate::desired::Desired;
+use crate::desired::policy::{self, Violation};
 use crate::diff::rendered::{Pairing, between};
 use crate::diff::{Diff, files};
 use crate::model::Edit;
@@ -34,6 +35,8 @@ pub struct Comparison {
     pub diff: Diff,
     /// The commit that brings it about, where there is none yet.
     pub files: Edit,
+    /// What the policies of the new state do not let through, or may not.
+    pub violations: Vec<Violation>,
     before: Option<Snapshot>,
 }
 
@@ -50,8 +53,15 @@ impl Comparison {
             note: None,
             diff,
             files: Edit::default(),
+            violations: Vec::new(),
             before: None,
         }
+    }
+
+    /// Adds what the policies say of the objects that it leads to.
+    fn judged(mut self, objects: &[Manifest], others: &[Manifest]) -> Self {
+        self.violations = policy::check(objects, others);
+        self
     }
 
     /// The commit as a patch; empty when there is none.
@@ -66,14 +76,16 @@ impl Comparison {
 /// What git asks for against what is live.
 pub async fn live(context: &Context, names: &[String]) -> Result<Compared, Failure> {
     let checkout = context.checkout().await?;
+    let others = policy::read(checkout.head.snapshot.tree());
     let mut compared = Vec::new();
     for environment in checkout.environments(names)? {
         let name = environment.name.as_str();
         let result = match checkout.render(environment).await {
-            Ok(desired) => observe(context, environment, &desired).await,
+            Ok(desired) => observe(context, environment, &desired)
+                .await
+                .map(|diff| Comparison::new(name, name.to_owned(), diff).judged(&desired.objects, &others)),
             Err(failure) => Err(failure),
         };
-        let result = result.map(|diff| Comparison::new(name, name.to_owned(), diff));
         compared.push((format!("environment {name}"), result));
     }
     Ok(compared)
@@ -97,13 +109,16 @@ async fn observe(context: &Context, environment: &Environment, desired: &Desired
 pub async fn commits(context: &Context, range: &str, names: &[String]) -> Result<Compared, Failure> {
     let wrong = || {
         Failure::usage(format!("`{range}` is not BASE..HEAD"))
-            .hint("for example main..my-branch, HEAD~1..HEAD, or main.. for the working copy")
+            .hint("for example main..my-branch, main...my-branch for what the branch brings, or main.. for the working copy")
     };
     let (base, head) = range.split_once("..").ok_or_else(wrong)?;
     if base.is_empty() {
         return Err(wrong());
     }
-    let (before, after) = (at(context, base).await?, at(context, head).await?);
+    let (before, after) = match head.strip_prefix('.') {
+        None => (at(context, base).await?, at(context, head).await?),
+        Some(head) => (fork(context, base, head).await?, at(context, head).await?),
+    };
     let mut known: Vec<String> = Vec::new();
     for checkout in [&after, &before] {
         for environment in checkout.config().in_order() {
@@ -120,15 +135,16 @@ pub async fn commits(context: &Context, range: &str, names: &[String]) -> Result
     let mut compared = Vec::new();
     for name in known {
         let result = rendered(&before, &after, &name).await;
-        let result = result.map(|diff| Comparison::new(&name, name.clone(), diff));
         compared.push((format!("environment {name}"), result));
     }
     Ok(compared)
 }
 
-async fn rendered(before: &Checkout, after: &Checkout, name: &str) -> Result<Diff, Failure> {
+async fn rendered(before: &Checkout, after: &Checkout, name: &str) -> Result<Comparison, Failure> {
     let (old, new) = (objects(before, name).await?, objects(after, name).await?);
-    Ok(between(&old, &new, Pairing::Exact))
+    let others = policy::read(after.head.snapshot.tree());
+    let diff = between(&old, &new, Pairing::Exact);
+    Ok(Comparison::new(name, name.to_owned(), diff).judged(&new, &others))
 }
 
 /// What an environment renders to; nothing where it does not exist.
@@ -137,6 +153,14 @@ async fn objects(checkout: &Checkout, name: &str) -> Result<Arc<Vec<Manifest>>, 
         Ok(environment) => Ok(checkout.render(environment).await?.objects),
         Err(_) => Ok(Arc::default()),
     }
+}
+
+/// The files where a branch left another one: what a pull request is compared with, whatever came after on the other.
+async fn fork(context: &Context, base: &str, head: &str) -> Result<Checkout, Failure> {
+    let copy = Git::discover(Path::new(".")).map_err(git_failure)?;
+    let head = if head.is_empty() { "HEAD" } else { head };
+    let fork = copy.merge_base(base, head).map_err(git_failure)?;
+    at(context, fork.as_str()).await
 }
 
 /// The files at a revision of the working copy; at an empty one, as they are on disk.

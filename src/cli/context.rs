@@ -335,9 +335,10 @@ impl Checkout {
         }
     }
 
-    /// The last commit that changed a directory, as far back as people look.
-    pub async fn last_change(&self, dir: &str) -> Option<CommitLine> {
-        let from = self.head.snapshot.revision();
+    /// The last commit that changed a directory, as far back as people look, from the commit on that a cluster was last
+    /// given. A working copy that has not pulled that commit cannot say; better nothing than an older one.
+    pub async fn last_change(&self, dir: &str, seen: Option<&Revision>) -> Option<CommitLine> {
+        let from = seen.unwrap_or_else(|| self.head.snapshot.revision());
         let commits = match &self.from {
             Origin::WorkingCopy(copy) => copy.history(from, LOOK_BACK),
             Origin::Remote(remote) => remote.history(from, None, LOOK_BACK).await,

@@ -1,13 +1,15 @@
 //! `gitsync diff`: what would change, without changing anything.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::compare::{self, Comparison};
 use super::context::Context;
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
+use crate::desired::policy::Violation;
 use crate::diff::text::Style;
 use crate::diff::{Counts, markdown, patch, text};
+use crate::report::findings::{Finding, Level};
 use crate::report::paint::Tone;
 
 /// Arguments of `gitsync diff`.
@@ -17,7 +19,7 @@ pub struct DiffArgs {
     #[arg(short, long = "env", value_name = "NAME|A..B")]
     pub env: Vec<String>,
     /// Ask no cluster: compare what two commits render to. Without a value, the working copy with its last commit; with
-    /// an empty HEAD, the working copy with BASE
+    /// an empty HEAD, the working copy with BASE. BASE...HEAD is what a branch brings since it left BASE
     #[arg(long, value_name = "BASE..HEAD", num_args = 0..=1, default_missing_value = "HEAD..", conflicts_with = "promote")]
     pub offline: Option<String>,
     /// Show the coming promotion: the commit that the receiving environment would get, and what that changes there
@@ -80,6 +82,12 @@ pub async fn diff(ui: &mut Ui, context: &Context, args: &DiffArgs) -> Result<Ans
             }
         }
     }
+    for (level, line) in found.iter().flat_map(policy_lines) {
+        match level {
+            Level::Note => ui.story(&line),
+            Level::Warning | Level::Error => ui.warn(&line),
+        }
+    }
     let text = match args.output {
         DiffOutput::Json => json_text(&found),
         DiffOutput::Markdown => {
@@ -87,7 +95,13 @@ pub async fn diff(ui: &mut Ui, context: &Context, args: &DiffArgs) -> Result<Ans
                 .iter()
                 .map(|part| (part.title.clone(), &part.diff))
                 .collect();
-            markdown::comment(&parts)
+            let notes: String = found
+                .iter()
+                .flat_map(policy_lines)
+                .filter(|(level, _)| *level > Level::Note)
+                .map(|(_, line)| format!("\n> **{}**\n", line.replace('\n', " ")))
+                .collect();
+            markdown::comment(&parts, &notes)
         }
         DiffOutput::Text => text_of(ui, args, &found),
     };
@@ -103,6 +117,23 @@ pub async fn diff(ui: &mut Ui, context: &Context, args: &DiffArgs) -> Result<Ans
         .iter()
         .all(|part| part.diff.is_empty() && part.files.is_empty());
     Ok(if clean { Answer::Yes } else { Answer::No })
+}
+
+/// What the policies say of a comparison, for people.
+fn policy_lines(part: &Comparison) -> Vec<(Level, String)> {
+    let line = |violation: &Violation| {
+        let finding = Finding::policy(violation.clone());
+        let what = match finding.level {
+            Level::Note => "not known here",
+            Level::Warning => "a policy warns",
+            Level::Error => "the cluster would refuse this",
+        };
+        (
+            finding.level,
+            format!("{}: {what}: {}", part.title, finding.problem),
+        )
+    };
+    part.violations.iter().map(line).collect()
 }
 
 fn text_of(ui: &Ui, args: &DiffArgs, found: &[Comparison]) -> String {
@@ -141,6 +172,11 @@ fn json_text(found: &[Comparison]) -> String {
     let document = |part: &Comparison| {
         let mut document = patch::document(&part.environment, &part.diff);
         document["title"] = Value::from(part.title.clone());
+        let violation = |violation: &Violation| {
+            let finding = Finding::policy(violation.clone());
+            json!({"policy": violation.policy, "level": finding.level.word(), "problem": violation.problem})
+        };
+        document["violations"] = part.violations.iter().map(violation).collect();
         if !part.files.is_empty() {
             document["commit"] = Value::from(part.patch(crate::report::paint::Paint::default()));
         }

@@ -14,7 +14,9 @@ use super::Output;
 use super::context::{Checkout, Context, cluster_failure};
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
+use super::why::trouble_text;
 use crate::config::repository::Environment;
+use crate::record::Record;
 use crate::report::paint::{Paint, Tone};
 use crate::world::cluster::connect::kubeconfig_paths;
 use crate::world::cluster::{Cluster, service};
@@ -140,9 +142,10 @@ async fn examine(
         Err(failure) => return findings.push(Finding::bad(&format!("{name}: its cluster"), failure)),
     };
     let what = format!("{name}: cluster {}", cluster.name());
-    if let Err(error) = cluster.read_record(name).await {
-        return findings.push(Finding::bad(&what, cluster_failure(error)));
-    }
+    let record = match cluster.read_record(name).await {
+        Ok(stored) => stored.record,
+        Err(error) => return findings.push(Finding::bad(&what, cluster_failure(error))),
+    };
     findings.push(Finding::good(&format!("{what} answers")));
     let Some(desired) = desired else { return };
     let mut wanted = BTreeSet::from([(
@@ -167,6 +170,47 @@ async fn examine(
     }
     findings.push(permissions(&cluster, name.as_str(), wanted).await);
     addresses(context, checkout, environment, &cluster, &desired, findings).await;
+    if record.synced.is_some() {
+        pods(&cluster, environment, &desired, &record, findings).await;
+    }
+}
+
+/// What keeps pods from running, of what was applied.
+async fn pods(
+    cluster: &Cluster,
+    environment: &Environment,
+    desired: &crate::desired::Desired,
+    record: &Record,
+    findings: &mut Vec<Finding>,
+) {
+    let name = &environment.name;
+    let what = format!("{name}: pods");
+    let observed = cluster
+        .observe(environment, desired, &record.inventory, None)
+        .await;
+    let troubles = match observed {
+        Ok(observation) => cluster.troubles(&observation.objects).await,
+        Err(error) => Err(error),
+    };
+    let troubles = match troubles {
+        Ok(troubles) => troubles,
+        Err(error) => return findings.push(Finding::bad(&what, cluster_failure(error))),
+    };
+    if troubles.is_empty() {
+        findings.push(Finding::good(&format!("{what} run")));
+    }
+    for (id, trouble) in troubles {
+        let (namespace, pod) = (&id.namespace, &trouble.pod);
+        let hint = if trouble.reason.contains("Image") {
+            format!(
+                "does the registry have it, and may this cluster pull it? kubectl -n {namespace} describe pod {pod}"
+            )
+        } else {
+            format!("kubectl -n {namespace} logs {pod} --previous; kubectl -n {namespace} describe pod {pod}")
+        };
+        let failure = Failure::usage(trouble_text(&trouble));
+        findings.push(Finding::bad(&format!("{name}: {id}"), failure).hint(hint));
+    }
 }
 
 async fn permissions(cluster: &Cluster, name: &str, wanted: BTreeSet<(String, String, String)>) -> Finding {
@@ -244,11 +288,8 @@ async fn addresses(
         };
         let is_it =
             |object: &&manifest::Manifest| object.gvk().kind == "Service" && object.name() == target.name;
-        let namespace = desired
-            .objects
-            .iter()
-            .find(is_it)
-            .map_or("", |object| object.namespace());
+        let rendered = desired.objects.iter().find(is_it);
+        let namespace = rendered.map_or("", |object| object.namespace());
         let namespace = if namespace.is_empty() {
             cluster.default_namespace()
         } else {
@@ -268,6 +309,9 @@ async fn addresses(
         .await;
         findings.push(match found {
             Ok(found) => Finding::good(&format!("{what} is at {}", found.base_url)),
+            Err(service::ServiceError::Missing { .. }) if rendered.is_some() => Finding::good(&format!(
+                "{what} comes with the first sync; its address is looked at then"
+            )),
             Err(error) => {
                 let hint = error.hint().to_string();
                 Finding::bad(&what, Failure::usage(error)).hint(hint)

@@ -3,6 +3,7 @@
 pub mod approve;
 pub mod check;
 pub mod compare;
+pub mod complete;
 pub mod context;
 pub mod demo;
 pub mod diff;
@@ -22,6 +23,7 @@ pub mod run;
 pub mod scale;
 pub mod schema;
 pub mod script;
+pub mod stats;
 pub mod status;
 pub mod suspend;
 pub mod sync;
@@ -127,6 +129,8 @@ enum Command {
     Wait(wait::WaitArgs),
     /// List the promotions that git remembers, with their evidence
     History(history::HistoryArgs),
+    /// Sum up promotions, lead times and rollbacks from git
+    Stats(stats::StatsArgs),
     /// Run a load check by itself
     Check(check::CheckArgs),
     /// Verify an environment now, and promote what passed
@@ -159,6 +163,9 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Print the completion script of a shell
     Completions(manual::CompletionsArgs),
+    /// Names for completion scripts
+    #[command(hide = true)]
+    Complete(complete::CompleteArgs),
     /// Print the manual
     Man(manual::ManArgs),
     /// What the exit codes mean: gitsync help exit-codes
@@ -229,6 +236,7 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Sync(args) => sync::sync(ui, &context, args).await,
         Command::Status(args) => status::status(ui, &context, args).await,
         Command::History(args) => history::history(ui, &context, args).await,
+        Command::Stats(args) => stats::stats(ui, &context, args).await,
         Command::Check(args) => check::check(ui, &context, args).await,
         Command::Promote(args) => promote::promote(ui, &context, args).await,
         Command::Image(args) => image::image(ui, &context, args).await,
@@ -246,6 +254,7 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Init(args) => init::init(ui, &context, args),
         Command::Doctor(args) => doctor::doctor(ui, &context, args).await,
         Command::Completions(args) => manual::completions(ui, args),
+        Command::Complete(args) => complete::complete(ui, &context, args).await,
         Command::Man(args) => manual::man(ui, args),
         Command::ExitCodes => ui.print(&format!("{EXIT_CODES}\n")),
     }

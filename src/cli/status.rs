@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Output;
-use super::context::{Context, cluster_failure};
+use super::context::{Checkout, Context, cluster_failure};
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
+use super::why::{drift, see};
 use crate::config::repository::Environment;
 use crate::record::{Phase, Record};
 use crate::report::status::{EnvironmentStatus, table};
@@ -51,13 +52,22 @@ pub async fn status(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Result
         if failed && worst == Answer::Yes {
             worst = Answer::No;
         }
+        let seen = record
+            .as_ref()
+            .and_then(|record| record.status.as_ref()?.revision.clone());
+        let commit = checkout.last_change(&environment.dir, seen.as_ref()).await;
+        let drift = match &record {
+            Some(record) => drift_of(context, &checkout, environment, record).await,
+            None => None,
+        };
         rows.push(EnvironmentStatus {
+            drift,
             name: environment.name.clone(),
             cluster: cluster_name(environment),
             record,
             error,
             suspended: environment.orders.suspended(Timestamp::now()),
-            commit: checkout.last_change(&environment.dir).await,
+            commit,
         });
     }
     let text = match args.output {
@@ -66,6 +76,25 @@ pub async fn status(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Result
     };
     ui.print(&text)?;
     Ok(worst)
+}
+
+/// Where live objects differ from what was applied; `None` where that cannot be asked, or a newer commit is not applied yet.
+async fn drift_of(
+    context: &Context,
+    checkout: &Checkout,
+    environment: &Environment,
+    record: &Record,
+) -> Option<Vec<String>> {
+    let synced = record.synced.as_ref()?;
+    let settled = record
+        .status
+        .as_ref()
+        .is_some_and(|status| !matches!(status.phase, Phase::Progressing | Phase::Promoting));
+    if !settled {
+        return None;
+    }
+    let seen = see(context, checkout, environment).await.ok()?;
+    (seen.desired.hash == synced.objects).then(|| drift(&seen))
 }
 
 async fn read(context: &Context, environment: &Environment) -> Result<Record, Failure> {
@@ -92,6 +121,7 @@ fn json_row(row: &EnvironmentStatus) -> Value {
         "cluster": row.cluster,
         "error": row.error,
         "suspended": row.suspended,
+        "drift": row.drift,
         "commit": row.commit.as_ref().map(json_commit),
         "status": row.record.as_ref().and_then(|record| record.status.as_ref()),
         "synced": row.record.as_ref().and_then(|record| record.synced.as_ref()),

@@ -12,7 +12,9 @@ use crate::model::{EnvName, ImageRef, Revision};
 use crate::problem::Problems;
 use crate::promote::follow::{Reached, Stage, judge};
 use crate::reconcile::feed::fetch_head;
-use crate::record::Record;
+use crate::record::{Phase, Record};
+use crate::report::findings::data;
+use crate::report::paint::{Paint, Tone};
 use crate::source::Snapshot;
 use crate::world::remote::Remote;
 
@@ -66,7 +68,8 @@ pub async fn wait(ui: &mut Ui, context: &Context, args: &WaitArgs) -> Result<Ans
     let name = env_name(&args.env)?;
     let remote = context.remote()?;
     let goal = goal(&remote, args).await?;
-    let deadline = tokio::time::Instant::now() + args.timeout.get();
+    let begin = tokio::time::Instant::now();
+    let deadline = begin + args.timeout.get();
     let mut told = String::new();
     loop {
         let head = fetch_head(&remote).await.map_err(head_failure)?;
@@ -92,7 +95,7 @@ pub async fn wait(ui: &mut Ui, context: &Context, args: &WaitArgs) -> Result<Ans
             }
             Reached::Waiting(text) => text,
         };
-        ui.live(&text);
+        ui.live(&progress(&stages, begin.elapsed(), ui.width(), ui.story_paint()));
         if text != told && !ui.is_live() {
             ui.story(&text);
         }
@@ -108,6 +111,44 @@ pub async fn wait(ui: &mut Ui, context: &Context, args: &WaitArgs) -> Result<Ans
             () = tokio::time::sleep(INTERVAL) => {}
         }
     }
+}
+
+/// One line for a terminal: how long it took, and how far each stage is; what the last of them waits for has the room
+/// that is left.
+fn progress(stages: &[Stage], elapsed: Duration, width: usize, paint: Paint) -> String {
+    let seconds = elapsed.as_secs();
+    let mut line = format!("{}:{:02}", seconds / 60, seconds % 60);
+    let mut length = line.chars().count();
+    for stage in stages {
+        let (mark, tone) = match (stage.there, stage.phase) {
+            (None, _) => ("?", Tone::Bad),
+            (Some(false), _) => ("·", Tone::Dim),
+            (Some(true), Some(Phase::Synced)) => ("✓", Tone::Good),
+            (Some(true), Some(Phase::Failed)) => ("✗", Tone::Bad),
+            (Some(true), _) => ("…", Tone::Warn),
+        };
+        let waits = mark != "✓" && mark != "·";
+        let text = if waits && !stage.message.is_empty() {
+            format!("{}: {}", stage.name, stage.message)
+        } else {
+            stage.name.clone()
+        };
+        // A line that wraps could not be rewritten.
+        let room = width.saturating_sub(length + 5);
+        let text: String = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(room)
+            .collect();
+        if text.is_empty() {
+            break;
+        }
+        length += 4 + text.chars().count();
+        line = format!("{line}  {} {text}", paint.tone(tone, mark));
+    }
+    line
 }
 
 async fn goal(remote: &Remote, args: &WaitArgs) -> Result<Goal, Failure> {
@@ -230,11 +271,7 @@ async fn tell_failure(
 fn annotate(ui: &mut Ui, system: Option<Annotate>, level: &str, text: &str) -> Result<(), Failure> {
     let line = match system {
         None => return Ok(()),
-        // A workflow command ends at the line's end, and these three characters have a meaning in it.
-        Some(Annotate::Github) => {
-            let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-            format!("::{level} title=gitsync::{text}\n")
-        }
+        Some(Annotate::Github) => format!("::{level} title=gitsync::{}\n", data(text)),
         Some(Annotate::Jenkins) => format!(
             "[{}] gitsync: {}\n",
             level.to_uppercase(),
@@ -342,4 +379,36 @@ fn is_image(wanted: &ImageRef, text: &str) -> bool {
             && (wanted.tag.is_none() || found.tag == wanted.tag)
             && (wanted.digest.is_none() || found.digest == wanted.digest)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mk_stage(name: &str, there: Option<bool>, phase: Phase) -> Stage {
+        Stage {
+            name: name.into(),
+            wanted: true,
+            there,
+            phase: Some(phase),
+            message: "Deployment.apps shop/web: 2 of 3 replicas updated".into(),
+        }
+    }
+
+    #[test]
+    fn the_line_shows_every_stage_and_never_wraps() {
+        let stages = [
+            mk_stage("staging", Some(true), Phase::Synced),
+            mk_stage("prod", Some(true), Phase::Progressing),
+            mk_stage("dr", Some(false), Phase::Synced),
+        ];
+        let line = |width| progress(&stages, Duration::from_secs(83), width, Paint::default());
+        assert_eq!(
+            line(100),
+            "1:23  ✓ staging  … prod: Deployment.apps shop/web: 2 of 3 replicas updated  · dr"
+        );
+        for width in 10..100 {
+            assert!(line(width).chars().count() < width, "{width}: {}", line(width));
+        }
+    }
 }

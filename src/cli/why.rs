@@ -44,8 +44,9 @@ pub struct TreeArgs {
 }
 
 /// An environment as git and its cluster have it.
-struct Seen {
-    desired: Desired,
+pub(super) struct Seen {
+    /// What git asks for.
+    pub(super) desired: Desired,
     observation: Observation,
     troubles: std::collections::BTreeMap<ObjectId, Trouble>,
 }
@@ -144,6 +145,30 @@ fn json_object(seen: &Seen, id: &ObjectId) -> Value {
     })
 }
 
+/// Where an environment that was synced differs from what was applied: objects, fields, and who wrote them.
+pub(super) fn drift(seen: &Seen) -> Vec<String> {
+    let mut lines = Vec::new();
+    for object in seen.observation.diff.changed() {
+        match &object.change {
+            Change::Create(_) => lines.push(format!("{} was deleted", object.id)),
+            Change::Update { .. } => {
+                for (path, writer) in differing(seen, &object.id) {
+                    lines.push(format!("{} {path}{}", object.id, written_by(writer)));
+                }
+            }
+            Change::Prune(_) | Change::Same => {}
+        }
+    }
+    lines
+}
+
+fn written_by(writer: Option<fields::Writer>) -> String {
+    writer.map_or_else(String::new, |writer| {
+        let time = writer.time.map(|time| format!(" at {time}")).unwrap_or_default();
+        format!(", written by {}{time}", writer.manager)
+    })
+}
+
 /// Where git describes an object.
 fn origin(seen: &Seen, id: &ObjectId) -> Option<String> {
     let mut objects = seen.desired.objects.iter();
@@ -221,16 +246,22 @@ async fn link(context: &Context, checkout: &Checkout, environment: &Environment)
         Ok(stored) => (stored.record.status, None),
         Err(failure) => (None, Some(failure.to_string())),
     };
+    let seen = status.as_ref().and_then(|status| status.revision.clone());
+    let commit = checkout.last_change(&environment.dir, seen.as_ref()).await;
     Link {
         name: environment.name.to_string(),
         status,
         error,
         suspended: environment.orders.suspended(Timestamp::now()),
-        commit: checkout.last_change(&environment.dir).await,
+        commit,
     }
 }
 
-async fn see(context: &Context, checkout: &Checkout, environment: &Environment) -> Result<Seen, Failure> {
+pub(super) async fn see(
+    context: &Context,
+    checkout: &Checkout,
+    environment: &Environment,
+) -> Result<Seen, Failure> {
     let desired = checkout.render(environment).await?;
     let cluster: Cluster = context.cluster(environment).await?;
     let record = cluster
@@ -320,11 +351,7 @@ fn object_text(ui: &Ui, seen: &Seen, id: &ObjectId) -> String {
         Some(Change::Update { .. }) => {
             lines.push("  differs from git in:".to_owned());
             for (path, writer) in differing(seen, id) {
-                let who = writer.map_or_else(String::new, |writer| {
-                    let time = writer.time.map(|time| format!(" at {time}")).unwrap_or_default();
-                    format!(", written by {}{time}", writer.manager)
-                });
-                lines.push(format!("    {path}{who}"));
+                lines.push(format!("    {path}{}", written_by(writer)));
             }
         }
         Some(Change::Same) => lines.push("  as git asks".to_owned()),
@@ -343,7 +370,7 @@ fn state(observed: &Observed) -> (String, Tone) {
     }
 }
 
-fn trouble_text(trouble: &Trouble) -> String {
+pub(super) fn trouble_text(trouble: &Trouble) -> String {
     let message = if trouble.message.is_empty() {
         String::new()
     } else {

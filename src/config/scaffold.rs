@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_yaml::Value;
 
 use super::repository::{ENVIRONMENT_FILE, ENVIRONMENTS, POLICIES};
+use super::schema::of_kind;
 use crate::model::{Edit, EnvName, ImageRef};
 use crate::source::Tree;
 
@@ -77,6 +78,7 @@ pub fn plan(tree: &dyn Tree, contexts: &[String], app: &App) -> Scaffold {
         .edit
         .files
         .retain(|path, _| !matches!(tree.text(path), Ok(Some(_)) | Err(_)));
+    scaffold.schemas(tree);
     scaffold
 }
 
@@ -215,7 +217,7 @@ impl Scaffold {
         let context = context.map_or(name, String::as_str);
         let text = format!(
             "{}apiVersion: gitsync.dev/v1alpha1\nkind: Environment\nmetadata:\n  name: {name}\nspec:\n  cluster:\n    context: {}\n  sync:\n    interval: 30s\n    timeout: 5m\n",
-            modeline("environment"),
+            modeline("../../", "Environment"),
             quoted(context)
         );
         self.file(file, text);
@@ -243,7 +245,7 @@ impl Scaffold {
         if !has("LoadCheck") {
             let text = format!(
                 "{}apiVersion: gitsync.dev/v1alpha1\nkind: LoadCheck\nmetadata:\n  name: acceptance\nspec:\n  target:\n    service: {service}\n    path: /\n  vus: 10\n  duration: 10s\n  thresholds:\n    http_req_duration: [\"p(90)<600\"]\n    http_req_failed: [\"rate<0.01\"]\n",
-                modeline("loadcheck")
+                modeline("../", "LoadCheck")
             );
             self.file(format!("{POLICIES}/load-check.yaml"), text);
         }
@@ -257,8 +259,20 @@ impl Scaffold {
         self.note(format!("what passes the load check goes {}", order.join(" → ")));
         self.file(
             format!("{POLICIES}/promotion.yaml"),
-            modeline("promotion") + &steps.join("---\n"),
+            modeline("../", "Promotion") + &steps.join("---\n"),
         );
+    }
+
+    /// The schemas that the new files name.
+    fn schemas(&mut self, tree: &dyn Tree) {
+        for kind in ["Environment", "LoadCheck", "Promotion"] {
+            let path = schema_path(kind);
+            let is_named = |text: &Vec<u8>| String::from_utf8_lossy(text).contains(&path);
+            let needed = self.edit.files.values().any(is_named) && matches!(tree.text(&path), Ok(None));
+            if let Some(schema) = of_kind(kind).filter(|_| needed) {
+                self.file(path, format!("{schema:#}\n"));
+            }
+        }
     }
 
     fn new_app(&mut self, app: &App) {
@@ -318,8 +332,14 @@ fn quoted(text: &str) -> String {
     serde_yaml::to_string(text).map_or_else(|_| format!("\"{text}\""), |yaml| yaml.trim_end().to_owned())
 }
 
-fn modeline(kind: &str) -> String {
-    format!("# yaml-language-server: $schema=https://gitsync.dev/schema/v1alpha1/{kind}.json\n")
+/// The line that tells an editor where the schema of a file is; `up` leads from the file to the root.
+fn modeline(up: &str, kind: &str) -> String {
+    format!("# yaml-language-server: $schema={up}{}\n", schema_path(kind))
+}
+
+/// Where the schema of a kind lies in a repository: beside what it describes, so that it needs no network and no account.
+fn schema_path(kind: &str) -> String {
+    format!(".gitsync/{}.schema.json", kind.to_lowercase())
 }
 
 /// A path as it is from the root, of one that starts in `dir`.

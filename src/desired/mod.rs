@@ -2,6 +2,7 @@
 
 pub mod allow;
 pub mod hooks;
+pub mod policy;
 pub mod tree;
 pub mod waves;
 

@@ -12,10 +12,10 @@ const FIELDS: usize = 3;
 /// At most this many rows are in the summary of one comparison.
 const ROWS: usize = 200;
 
-/// The differences, each under its title, in one comment of less than 65,536 characters.
+/// The differences, each under its title, in one comment of less than 65,536 characters; `notes` stand above them.
 #[must_use]
-pub fn comment(parts: &[(String, &Diff)]) -> String {
-    let mut out = String::from("## gitsync diff\n");
+pub fn comment(parts: &[(String, &Diff)], notes: &str) -> String {
+    let mut out = cut(format!("## gitsync diff\n{notes}"), BUDGET / 4);
     for (title, diff) in parts {
         let mut objects: Vec<&ObjectDiff> = diff.changed().collect();
         objects.sort_by_key(|object| std::cmp::Reverse(risk::of(object)));
@@ -174,7 +174,7 @@ mod tests {
                 mk_object("Namespace", "shop", Change::Prune(json!({"a": 1}))),
             ],
         };
-        let text = comment(&[("prod".to_owned(), &diff)]);
+        let text = comment(&[("prod".to_owned(), &diff)], "");
         let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
         assert!(place("| critical | prune | `Namespace") < place("| medium | update | `ConfigMap"));
         assert!(place("| medium | update | `ConfigMap shop/old` | `.data.a` |") < place("| low | create"));
@@ -197,7 +197,7 @@ mod tests {
         let diff = Diff {
             objects: (0..2000).map(large).collect(),
         };
-        let text = comment(&[("prod".to_owned(), &diff), ("staging".to_owned(), &diff)]);
+        let text = comment(&[("prod".to_owned(), &diff), ("staging".to_owned(), &diff)], "");
         assert!(text.chars().count() < 65_536, "{}", text.chars().count());
         assert!(
             text.contains("more changes do not fit here"),

@@ -48,6 +48,13 @@ pub fn kustomization(snapshot: &Snapshot, dir: &str) -> Result<(String, String),
         .into())
 }
 
+/// The names in a kustomization's `images:`; none where it cannot be read.
+#[must_use]
+pub fn image_names(text: &str) -> Vec<String> {
+    let entries = edit::images(text).unwrap_or_default();
+    entries.into_iter().map(|entry| entry.name).collect()
+}
+
 /// An edit that was refused, as a problem of the file.
 #[must_use]
 pub fn edit_problem(path: &str, error: &EditError) -> Problem {

@@ -94,7 +94,7 @@ pub async fn remember(hub: Hub, remote: Remote, head: Arc<Head>) {
 
 async fn past(hub: &Hub, remote: &Remote, head: &Head) -> Result<(), GitError> {
     let commits = remote.history(head.snapshot.revision(), None, HISTORY).await?;
-    let told = told(&commits, |key| key.starts_with(TRAILERS));
+    let told = told(&commits, |key| key.starts_with(TRAILERS), SHOWN);
     hub.update(|board| {
         board.head = commits.first().map(commit_view);
         board.history = told.into_iter().map(Arc::new).collect();
@@ -107,14 +107,14 @@ async fn past(hub: &Hub, remote: &Remote, head: &Head) -> Result<(), GitError> {
     Ok(())
 }
 
-/// The promotions among commits, as far as they are shown.
+/// The first `limit` promotions among commits.
 #[must_use]
-pub fn promotions(commits: &[Commit]) -> Vec<HistoryView> {
-    told(commits, |key| key == EVIDENCE_TRAILER)
+pub fn promotions(commits: &[Commit], limit: usize) -> Vec<HistoryView> {
+    told(commits, |key| key == EVIDENCE_TRAILER, limit)
 }
 
-/// The commits that have a trailer with such a key, as far as they are shown.
-fn told(commits: &[Commit], is_wanted: impl Fn(&str) -> bool) -> Vec<HistoryView> {
+/// The first `limit` commits that have a trailer with such a key.
+fn told(commits: &[Commit], is_wanted: impl Fn(&str) -> bool, limit: usize) -> Vec<HistoryView> {
     let is_told = |commit: &&Commit| commit.trailers.iter().any(|(key, _)| is_wanted(key));
     let view = |commit: &Commit| HistoryView {
         commit: commit_view(commit),
@@ -127,7 +127,7 @@ fn told(commits: &[Commit], is_wanted: impl Fn(&str) -> bool) -> Vec<HistoryView
             })
             .collect(),
     };
-    commits.iter().filter(is_told).take(SHOWN).map(view).collect()
+    commits.iter().filter(is_told).take(limit).map(view).collect()
 }
 
 /// The newest commit before which the overlay was another one.
@@ -151,7 +151,9 @@ async fn last_change(
         .map(commit_view))
 }
 
-fn commit_view(commit: &Commit) -> CommitView {
+/// A commit, for people.
+#[must_use]
+pub fn commit_view(commit: &Commit) -> CommitView {
     let since = commit
         .time
         .duration_since(SystemTime::UNIX_EPOCH)

@@ -22,7 +22,12 @@ pub struct EnvironmentStatus {
     pub suspended: Option<String>,
     /// The last commit that changed its directory.
     pub commit: Option<CommitLine>,
+    /// Where live objects differ from what was applied, and who wrote it; `None` when that was not asked.
+    pub drift: Option<Vec<String>>,
 }
+
+/// At most this many differences are named.
+const DRIFT: usize = 5;
 
 const HEADINGS: [&str; 5] = ["ENVIRONMENT", "STATUS", "REVISION", "SINCE", "IMAGES"];
 
@@ -127,6 +132,15 @@ fn details(row: &EnvironmentStatus, now: Timestamp) -> Vec<String> {
         .filter(|why| !lines.iter().any(|line| line.contains(*why)));
     let told: Vec<String> = told.cloned().collect();
     lines.extend(told);
+    let drift = row.drift.iter().flatten();
+    lines.extend(drift.clone().take(DRIFT).map(|line| format!("drift: {line}")));
+    let more = drift.count().saturating_sub(DRIFT);
+    if more > 0 {
+        lines.push(format!(
+            "drift: and {more} more; gitsync diff --env {} shows them",
+            row.name
+        ));
+    }
     lines.extend(row.commit.iter().map(|commit| commit_text(commit, now)));
     let verifications = row.record.iter().flat_map(|record| &record.verifications);
     lines.extend(verifications.map(|(name, verification)| verification_line(name, verification, now)));
@@ -176,6 +190,7 @@ mod tests {
             error: None,
             suspended: None,
             commit: None,
+            drift: None,
         }
     }
 
@@ -191,7 +206,17 @@ mod tests {
         };
         let now = Timestamp::from_second(200).unwrap();
         let text = table(
-            &[mk_row("staging", Some(status)), mk_row("prod", None)],
+            &[
+                EnvironmentStatus {
+                    drift: Some(
+                        (0..7)
+                            .map(|n| format!("Deployment.apps a/b .spec.f{n}"))
+                            .collect(),
+                    ),
+                    ..mk_row("staging", Some(status))
+                },
+                mk_row("prod", None),
+            ],
             now,
             Paint::default(),
         );
@@ -200,6 +225,12 @@ ENVIRONMENT   STATUS    REVISION   SINCE   IMAGES
 staging       failed    01234567   3m      app:v1
   load check acceptance: http_req_duration p(90)=702ms
   a.yaml:3: wrong
+  drift: Deployment.apps a/b .spec.f0
+  drift: Deployment.apps a/b .spec.f1
+  drift: Deployment.apps a/b .spec.f2
+  drift: Deployment.apps a/b .spec.f3
+  drift: Deployment.apps a/b .spec.f4
+  drift: and 2 more; gitsync diff --env staging shows them
 prod          unknown   -          -
   gitsync has not synced it yet; start it with: gitsync run
 ";

@@ -78,6 +78,69 @@ fn commits_branches_and_uncommitted_changes_are_compared_without_a_cluster() {
 }
 
 #[test]
+fn a_branch_is_compared_with_where_it_left() {
+    let desk = Desk::new();
+    let copy = desk.remote.clone_to("copy");
+    let git = |args: &[&str]| crate::harness::git::git(&copy, args).ok();
+    git(&["checkout", "--quiet", "-b", "feature"]);
+    let deployment = copy.join("apps/flask-app/deployment.yaml");
+    let text = fs::read_to_string(&deployment).unwrap();
+    fs::write(&deployment, text.replace("memory: 256Mi", "memory: 300Mi")).unwrap();
+    git(&["commit", "--quiet", "--all", "-m", "More memory"]);
+    desk.remote.replace(STAGING, "abc123de", "0a1b2c3d");
+    git(&["fetch", "--quiet"]);
+    let run = |range: &str| {
+        desk.gitsync
+            .run_in(&copy, &["diff", "--offline", range, "--env", "staging"])
+    };
+    let branch = run("origin/main...feature").expect_code(1);
+    assert!(
+        branch.stdout.contains("300Mi") && !branch.stdout.contains("0a1b2c3d"),
+        "{branch}"
+    );
+    let both = run("origin/main..feature").expect_code(1);
+    assert!(
+        both.stdout.contains("300Mi") && both.stdout.contains("0a1b2c3d"),
+        "{both}"
+    );
+    assert_eq!(run("origin/main...").expect_code(1).stdout, branch.stdout);
+}
+
+#[test]
+fn what_a_policy_refuses_is_said_before_anything_is_applied() {
+    let desk = Desk::new();
+    let copy = desk.remote.clone_to("copy");
+    let run = |args: &[&str]| desk.gitsync.run_in(&copy, args);
+    run(&["validate"]).expect_code(0);
+    let deployment = copy.join("apps/flask-app/deployment.yaml");
+    let text = fs::read_to_string(&deployment).unwrap();
+    fs::write(
+        &deployment,
+        text.replace("memory: 256Mi", "ephemeral-storage: 1Gi"),
+    )
+    .unwrap();
+    let told = "apps/flask-app/deployment.yaml:1: Deployment.apps flask-app/flask-app: policy deployments-are-bounded: every container needs limits of cpu and memory";
+    let wrong = run(&["validate"]).expect_code(1);
+    assert_eq!(wrong.stdout, format!("{told}\nnot valid: 1 problem\n"), "{wrong}");
+    let sarif = run(&["validate", "-o", "sarif"]).expect_code(1).stdout;
+    let log: Value = serde_json::from_str(&sarif).unwrap();
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "policy/deployments-are-bounded");
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "apps/flask-app/deployment.yaml");
+    let diff = run(&["diff", "--offline"]).expect_code(1);
+    let warning = format!("warning: staging: the cluster would refuse this: {told}\n");
+    assert!(diff.stderr.contains(&warning), "{diff}");
+    let markdown = run(&["diff", "--offline", "-o", "markdown"])
+        .expect_code(1)
+        .stdout;
+    assert!(
+        markdown.contains("> **staging: the cluster would refuse this: "),
+        "{markdown}"
+    );
+}
+
+#[test]
 fn two_environments_differ_by_what_their_overlays_say() {
     let desk = Desk::new();
     let differ = desk.run(&["diff", "--env", "staging..prod"]).expect_code(1);

@@ -21,6 +21,7 @@ fn the_overview_names_every_command_in_one_line() {
   status       Show what each environment runs, how it is, and what it waits for
   wait         Wait until an image or a commit is healthy in an environment, or has failed on the way
   history      List the promotions that git remembers, with their evidence
+  stats        Sum up promotions, lead times and rollbacks from git
   check        Run a load check by itself
   promote      Verify an environment now, and promote what passed
   rollback     Go back to what an environment had before its last promotion, by a commit
@@ -66,6 +67,7 @@ fn every_command_has_a_help_with_its_options_explained() {
         "status",
         "wait",
         "history",
+        "stats",
         "check",
         "promote",
         "rollback",
@@ -115,7 +117,7 @@ Exit codes:
 ";
     assert_eq!(codes, expected);
     for (shell, mark) in [
-        ("bash", "complete -F _gitsync"),
+        ("bash", "complete -F _gitsync_with_names"),
         ("zsh", "#compdef gitsync"),
         ("fish", "complete -c gitsync"),
         ("powershell", "Register-ArgumentCompleter"),

@@ -1,9 +1,16 @@
 //! The command line against real git repositories, without a cluster.
 
+mod ci;
+mod clusters;
+mod completions;
 mod desk;
 mod diffs;
 mod docs;
+mod doctor;
 mod edits;
 mod help;
 mod init;
 mod orders;
+pub mod pages;
+mod reference;
+mod snapshots;

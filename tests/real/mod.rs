@@ -13,6 +13,7 @@ mod faults;
 mod gate;
 mod kills;
 mod main_loop;
+mod newcomer;
 mod preview;
 mod processes;
 mod races;

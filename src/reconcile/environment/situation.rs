@@ -14,7 +14,7 @@ use crate::config::environment::OnFailure;
 use crate::config::repository::{Environment, Promotion};
 use crate::desired::hooks::Phase;
 use crate::desired::tree::{Rendered, render};
-use crate::desired::{Desired, waves};
+use crate::desired::{Desired, policy, waves};
 use crate::diff::drift::{Drift, sentence};
 use crate::live::Inventory;
 use crate::model::Revision;
@@ -116,6 +116,7 @@ impl Reconciler {
         // Rendering keeps a core busy; the other environments go on meanwhile.
         let work = move || {
             let desired = render(&environment, &snapshot, proved.as_ref())?;
+            policy::refuse(&desired.objects)?;
             let kept = Rendered::keep(desired.clone(), &environment, &snapshot, proved.as_ref());
             Ok((desired, kept))
         };

@@ -69,6 +69,17 @@ pub enum ConnectError {
     /// gitsync does not run in a cluster.
     #[error("inCluster is set, but this process does not run in a pod with a ServiceAccount")]
     NotInCluster(#[source] kube::config::InClusterError),
+    /// The program that makes the credentials does not run.
+    #[error("the credential plugin `{plugin}` of context `{name}` does not work")]
+    Plugin {
+        /// The context.
+        name: String,
+        /// The program, as the kubeconfig names it.
+        plugin: String,
+        /// What the client says.
+        #[source]
+        source: Box<kube::Error>,
+    },
     /// The client cannot be built, for example because of a certificate.
     #[error("no client can be made for {name}")]
     Client {
@@ -112,13 +123,21 @@ pub async fn connect(
         config.auth_info.impersonate = Some(format!("system:serviceaccount:{account}"));
     }
     let default_namespace = config.default_namespace.clone();
-    let client = ClientBuilder::try_from(config)
-        .map_err(|source| ConnectError::Client {
-            name: name.clone(),
-            source: Box::new(source),
-        })?
-        .with_layer(&FenceLayer(leader.clone()))
-        .build();
+    let plugin = config
+        .auth_info
+        .exec
+        .as_ref()
+        .and_then(|exec| exec.command.clone());
+    let builder = ClientBuilder::try_from(config).map_err(|source| {
+        let (name, source) = (name.clone(), Box::new(source));
+        match plugin {
+            Some(plugin) if matches!(*source, kube::Error::Auth(_)) => {
+                ConnectError::Plugin { name, plugin, source }
+            }
+            _ => ConnectError::Client { name, source },
+        }
+    })?;
+    let client = builder.with_layer(&FenceLayer(leader.clone())).build();
     Ok(Cluster::new(client, name, default_namespace))
 }
 
@@ -227,6 +246,9 @@ impl ConnectError {
                 "see what kubectl makes of it: kubectl config view --kubeconfig {}",
                 path.display()
             ),
+            Self::Plugin { plugin, .. } => {
+                format!("install it where gitsync runs, or see what it says by itself: command -v {plugin}")
+            }
             Self::NoContext { .. } => {
                 "set spec.cluster.context to one of them, or add the context: kubectl config get-contexts"
                     .to_owned()

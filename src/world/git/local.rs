@@ -98,6 +98,28 @@ impl WorkingCopy {
         Ok(history::revision(id.detach()))
     }
 
+    /// The commit at which two names' histories part.
+    ///
+    /// # Errors
+    ///
+    /// When one of them stands for no commit, or they have nothing in common.
+    pub fn merge_base(&self, one: &str, two: &str) -> Result<Revision, GitError> {
+        let wrong = |reason: String| GitError::Local {
+            dir: self.root.clone(),
+            reason,
+        };
+        let ids = (self.resolve(one)?, self.resolve(two)?);
+        let repository = gix::open(&self.root).map_err(|error| wrong(error.to_string()))?;
+        let base = repository.merge_base(history::object_id(&ids.0)?, history::object_id(&ids.1)?);
+        let base = base.map_err(|error| wrong(error.to_string()))?;
+        let none = || {
+            wrong(format!(
+                "`{one}` and `{two}` have no commit in common here; a shallow clone needs git fetch --unshallow"
+            ))
+        };
+        Ok(history::revision(base.ok_or_else(none)?.detach()))
+    }
+
     /// The newest `limit` commits that `from` contains, newest first.
     ///
     /// # Errors
