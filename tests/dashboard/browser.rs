@@ -70,7 +70,7 @@ fn the_page_tells_the_story_while_it_happens() {
     page.wait_until("document.body.innerText.includes('held back')");
     page.wait_until("document.querySelector('.plot.over') && document.querySelector('.badge.bad')");
     let text = page.text();
-    for part in ["http_req_duration", &tags::slow(2), "limit 600ms", "acceptance"] {
+    for part in ["http_req_duration", &tags::slow(2), "limit 2s", "acceptance"] {
         assert!(text.contains(part), "no {part} in {text}");
     }
     assert_eq!(page.run("window.opened"), true, "the page was never loaded again");
@@ -191,7 +191,7 @@ fn a_person_acts_on_the_page_and_only_after_signing_in() {
 #[test]
 #[ignore = "needs Chromium"]
 fn screenshots() {
-    let stage = Stage::with(&[], |remote| {
+    let stage = Stage::as_it_is(|remote| {
         remote.replace("policies/load-check.yaml", "duration: 3s", "duration: 12s");
     });
     stage.wait_until_synced("prod", &tags::good(1));

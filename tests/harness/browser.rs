@@ -198,15 +198,16 @@ impl Page {
 
     /// Presses a key.
     pub fn press(&self, key: &str) {
-        let code = match key {
-            "Tab" => 9,
-            "Enter" => 13,
+        let (code, text) = match key {
+            "Tab" => (9, "\t"),
+            "Enter" => (13, "\r"),
             other => panic!("no code for {other}"),
         };
-        for kind in ["rawKeyDown", "keyUp"] {
-            let event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
-            self.ask("Input.dispatchKeyEvent", event);
-        }
+        let event =
+            json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+        self.ask("Input.dispatchKeyEvent", event);
+        let event = json!({"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code});
+        self.ask("Input.dispatchKeyEvent", event);
     }
 
     /// Looks at the page in a window of that size, in light or dark.

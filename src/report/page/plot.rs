@@ -9,7 +9,7 @@ use crate::report::load_check::format;
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 190.0;
 const LEFT: f64 = 64.0;
-const BOTTOM: f64 = 24.0;
+const BOTTOM: f64 = 30.0;
 const TOP: f64 = 12.0;
 
 /// The plot; its description says the same in words.
@@ -44,7 +44,7 @@ pub(super) fn svg(check: &CheckView) -> String {
             marks,
             "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{:.0}s</text>",
             x(span * share),
-            HEIGHT - 6.0,
+            HEIGHT - 3.0,
             span * share
         );
     }
