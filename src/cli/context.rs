@@ -206,9 +206,13 @@ impl Context {
     ///
     /// When the kubeconfig or its context cannot be used.
     pub async fn cluster(&self, environment: &Environment) -> Result<Cluster, Failure> {
-        connect(&environment.spec, self.args.kubeconfig.as_deref(), &Leader::alone())
-            .await
-            .map_err(connect_failure)
+        connect(
+            &environment.spec,
+            self.args.kubeconfig.as_deref(),
+            &Leader::alone(),
+        )
+        .await
+        .map_err(connect_failure)
     }
 }
 

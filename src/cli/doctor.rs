@@ -267,7 +267,7 @@ async fn addresses(
         )
         .await;
         findings.push(match found {
-            Ok(found) => Finding::good(&format!("{what} is at {}", found.base_url)),
+            Ok(found) => Finding::good(&format!("{what} is {}", found.place())),
             Err(error) => {
                 let hint = error.hint().to_string();
                 Finding::bad(&what, Failure::usage(error)).hint(hint)

@@ -4,6 +4,7 @@ mod desk;
 mod diffs;
 mod docs;
 mod edits;
+mod fleet;
 mod help;
 mod init;
 mod orders;
