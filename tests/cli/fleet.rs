@@ -66,6 +66,7 @@ async fn processes_measure_together_what_one_would() {
     let links = workers.iter_mut().map(|worker| Link {
         input: Box::new(worker.stdin.take().unwrap()),
         output: Box::new(worker.stdout.take().unwrap()),
+        keep: None,
     });
     let links: Vec<Link> = links.collect();
     let (progress, shown) = watch::channel(Progress::default());

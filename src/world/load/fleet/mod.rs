@@ -41,6 +41,8 @@ pub struct Link {
     pub input: Box<dyn AsyncWrite + Send + Unpin>,
     /// What it writes.
     pub output: Box<dyn AsyncRead + Send + Unpin>,
+    /// What has to be kept as long as the streams are used.
+    pub keep: Option<Box<dyn Send>>,
 }
 
 /// Workers that are ready to send load.
@@ -49,6 +51,7 @@ pub struct Fleet {
     heard: mpsc::Receiver<(usize, Result<FromWorker, String>)>,
     /// Reads the workers' outputs; ends with the fleet.
     _readers: JoinSet<()>,
+    _kept: Vec<Box<dyn Send>>,
 }
 
 /// A longer line is no message of ours.
@@ -100,8 +103,17 @@ impl Fleet {
             inputs: Vec::new(),
             heard,
             _readers: JoinSet::new(),
+            _kept: Vec::new(),
         };
-        for (index, Link { mut input, output }) in (0..).zip(links) {
+        for (
+            index,
+            Link {
+                mut input,
+                output,
+                keep,
+            },
+        ) in (0..).zip(links)
+        {
             let share = Share { index, of };
             let message = ToWorker::Prepare {
                 spec: Box::new(spec.clone()),
@@ -112,6 +124,7 @@ impl Fleet {
                 .await
                 .map_err(|error| gone(index as usize, &error))?;
             fleet.inputs.push(input);
+            fleet._kept.extend(keep);
             fleet._readers.spawn(read(index as usize, output, sender.clone()));
         }
         drop(sender);

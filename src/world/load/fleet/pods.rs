@@ -84,6 +84,8 @@ fn link(mut attached: AttachedProcess) -> Option<Link> {
     Some(Link {
         input: Box::new(attached.stdin()?),
         output: Box::new(attached.stdout()?),
+        // Dropping it closes the streams.
+        keep: Some(Box::new(attached)),
     })
 }
 

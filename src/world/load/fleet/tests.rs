@@ -47,6 +47,7 @@ fn mk_links(count: usize) -> Vec<Link> {
         Link {
             input: Box::new(input),
             output: Box::new(mine),
+            keep: None,
         }
     };
     (0..count).map(link).collect()
@@ -133,6 +134,7 @@ async fn a_worker_that_is_lost_breaks_the_check() {
     links.push(Link {
         input: Box::new(input),
         output: Box::new(mine),
+        keep: None,
     });
     let (progress, cancel) = (watch::Sender::default(), CancellationToken::new());
     let origins = Origins::from(format!("http://{address}").as_str());
