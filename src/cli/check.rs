@@ -24,10 +24,11 @@ use crate::report::load_check::{explain, plot, progress, summary};
 use crate::verify::judge::LoadOutcome;
 use crate::verify::progress::Progress;
 use crate::verify::samples::Ended;
-use crate::world::cluster::service::resolve;
+use crate::world::cluster::Cluster;
+use crate::world::cluster::service::{Resolved, Seat, resolve, resolve_from};
 use crate::world::load::script::source::Message;
 use crate::world::load::target::TargetError;
-use crate::world::load::{self, Checked, LoadError};
+use crate::world::load::{self, Checked, LoadError, Origins, fleet};
 
 /// Arguments of `gitsync check`.
 #[derive(Debug, Clone, clap::Args)]
@@ -71,6 +72,9 @@ pub struct CheckArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, conflicts_with = "explain")]
     pub output: Output,
+    /// Send a part of another check's load, as told on standard input: what the pods of a distributed check run
+    #[arg(long, hide = true, exclusive = true)]
+    pub worker: bool,
     /// Write the figures to this file as k6 does with the same option
     #[arg(long, value_name = "FILE")]
     pub summary_export: Option<PathBuf>,
@@ -114,6 +118,9 @@ struct Subject {
 /// When the repository or the cluster cannot be used. What is wrong with the check, its target or its verdict is told
 /// by the exit code.
 pub async fn check(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Result<Answer, Failure> {
+    if args.worker {
+        return worker(context).await;
+    }
     if let Some(script) = args.a_script() {
         return script::check(ui, context, args, script).await;
     }
@@ -133,21 +140,34 @@ pub async fn check(ui: &mut Ui, context: &Context, args: &CheckArgs) -> Result<A
         let header = progress::header(&plan, &target, ui.paint());
         return ui.print(&format!("{header}\n{}", explain::explain(&plan, ui.paint())));
     }
-    let origin = match &plan.base {
-        Base::Origin(origin) => origin.clone(),
-        Base::Service(service) => match service_origin(context, args, &subject, &plan, service).await? {
-            Ok(origin) => origin,
-            Err(stop) => return stop.tell(ui, args.output),
-        },
+    let places = match places(context, args, &subject, &plan).await? {
+        Ok(places) => places,
+        Err(stop) => return stop.tell(ui, args.output),
     };
+    let origin = &places.origins.target;
     if subject.spec.script.is_some() {
-        return script::check_spec(ui, context, args, &subject.spec, plan, &origin).await;
+        return script::check_spec(ui, context, args, &subject.spec, plan, origin).await;
     }
-    ui.story(progress::header(&plan, &origin, ui.story_paint()).trim_end());
-    match run(ui, &plan, &origin, &context.cancel).await {
+    ui.story(progress::header(&plan, origin, ui.story_paint()).trim_end());
+    if let (Some(distribution), Some((_, namespace))) = (&subject.spec.distribution, &places.pods) {
+        ui.story(&format!(
+            "       from: {} pods in namespace {namespace}",
+            distribution.pods
+        ));
+    }
+    match run(ui, &subject.spec, &plan, &places, &context.cancel).await {
         Ok(checked) => conclude(ui, args, &plan, &checked),
         Err(error) => Stop::load(&error).tell(ui, args.output),
     }
+}
+
+/// Serves as one of several processes that send a load together.
+async fn worker(context: &Context) -> Result<Answer, Failure> {
+    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    fleet::worker::serve(input, output, &context.cancel)
+        .await
+        .map(|()| Answer::Code(0))
+        .map_err(|error| Failure::usage(format!("the worker has nobody to work for: {error}")))
 }
 
 /// The load check that the arguments name.
@@ -261,61 +281,135 @@ fn choose(mut found: Vec<Subject>, name: Option<&str>, place: &str) -> Result<Su
     })
 }
 
-/// The address of the check's Service in its environment's cluster.
-async fn service_origin(
+/// Where a check's load goes, and where it is sent from.
+struct Places {
+    origins: Origins,
+    /// The cluster and the namespace of the pods that send the load, where it is distributed.
+    pods: Option<(Cluster, String)>,
+    /// Ways through an API server, which are open as long as these are kept.
+    _open: Vec<Resolved>,
+}
+
+/// Finds the target, the baseline and, for a distributed check, the cluster of its pods.
+async fn places(
     context: &Context,
     args: &CheckArgs,
     subject: &Subject,
     plan: &Plan,
-    service: &ServiceRef,
-) -> Result<Result<String, Stop>, Failure> {
-    let with_hint =
-        |failure: Failure| failure.hint("gitsync check --url URL needs neither a repository nor a cluster");
-    let checkout = context.checkout().await.map_err(with_hint)?;
-    let environment = match environment(checkout.config(), args.env.as_deref(), &subject.name) {
-        Ok(environment) => environment,
-        Err(stop) => return Ok(Err(stop)),
-    };
-    let cluster = context.cluster(environment).await?;
-    let namespace = match &service.namespace {
-        Some(namespace) => namespace.clone(),
-        None => {
-            let desired = checkout.render(environment).await?;
-            let is_it = |object: &&manifest::Manifest| {
-                object.gvk().kind == "Service" && object.name() == service.name
-            };
-            let rendered = desired
-                .objects
-                .iter()
-                .find(is_it)
-                .map(|object| object.namespace().to_owned());
-            rendered
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| cluster.default_namespace().to_owned())
+) -> Result<Result<Places, Stop>, Failure> {
+    let distributed = subject.spec.distribution.is_some();
+    let bases = [Some(&plan.base), plan.baseline.as_ref()];
+    let services = bases
+        .iter()
+        .flatten()
+        .any(|base| matches!(base, Base::Service(_)));
+    let mut near = None;
+    if services || distributed {
+        near = match Near::find(context, args, subject, plan).await? {
+            Ok(near) => Some(near),
+            Err(stop) => return Ok(Err(stop)),
+        };
+    }
+    let mut open = Vec::new();
+    let mut origins = Vec::new();
+    for base in bases.into_iter().flatten() {
+        match (base, &near) {
+            (Base::Origin(origin), _) => origins.push(origin.clone()),
+            (Base::Service(service), Some(near)) => {
+                match near.resolve(context, service, plan.wait_ready, distributed).await {
+                    Ok(found) => {
+                        origins.push(found.base_url.clone());
+                        open.push(found);
+                    }
+                    Err(stop) => return Ok(Err(stop)),
+                }
+            }
+            (Base::Service(_), None) => unreachable!("because the cluster of a Service is found above"),
         }
-    };
-    match resolve(
-        cluster.client(),
-        &namespace,
-        service,
-        plan.wait_ready,
-        &context.cancel,
-    )
-    .await
-    {
-        Ok(resolved) => Ok(Ok(resolved.base_url)),
-        Err(error) => {
-            let code = match error.may_pass() {
+    }
+    let mut origins = origins.into_iter();
+    Ok(Ok(Places {
+        origins: Origins {
+            target: origins.next().unwrap_or_default(),
+            baseline: origins.next(),
+        },
+        pods: near
+            .filter(|_| distributed)
+            .map(|near| (near.cluster, near.namespace)),
+        _open: open,
+    }))
+}
+
+/// The cluster of a check's environment, and the namespace of its Service there.
+struct Near {
+    cluster: Cluster,
+    namespace: String,
+}
+
+impl Near {
+    async fn find(
+        context: &Context,
+        args: &CheckArgs,
+        subject: &Subject,
+        plan: &Plan,
+    ) -> Result<Result<Self, Stop>, Failure> {
+        let with_hint = |failure: Failure| {
+            failure.hint("gitsync check --url URL needs neither a repository nor a cluster")
+        };
+        let checkout = context.checkout().await.map_err(with_hint)?;
+        let environment = match environment(checkout.config(), args.env.as_deref(), &subject.name) {
+            Ok(environment) => environment,
+            Err(stop) => return Ok(Err(stop)),
+        };
+        let cluster = context.cluster(environment).await?;
+        let service = match &plan.base {
+            Base::Service(service) => Some(service),
+            Base::Origin(_) => None,
+        };
+        let namespace = match service.and_then(|service| service.namespace.clone()) {
+            Some(namespace) => namespace,
+            None => {
+                let desired = checkout.render(environment).await?;
+                let is_it = |object: &&manifest::Manifest| {
+                    object.gvk().kind == "Service"
+                        && service.is_some_and(|service| object.name() == service.name)
+                };
+                let rendered = desired
+                    .objects
+                    .iter()
+                    .find(is_it)
+                    .map(|object| object.namespace().to_owned());
+                rendered
+                    .filter(|name| !name.is_empty())
+                    .unwrap_or_else(|| cluster.default_namespace().to_owned())
+            }
+        };
+        Ok(Ok(Self { cluster, namespace }))
+    }
+
+    /// The address of a Service, as seen from here, or from the pods that send the load.
+    async fn resolve(
+        &self,
+        context: &Context,
+        service: &ServiceRef,
+        limit: Span,
+        from_pods: bool,
+    ) -> Result<Resolved, Stop> {
+        let (client, namespace) = (self.cluster.client(), &self.namespace);
+        let found = if from_pods {
+            resolve_from(Seat::Inside, client, namespace, service, limit, &context.cancel).await
+        } else {
+            resolve(client, namespace, service, limit, &context.cancel).await
+        };
+        found.map_err(|error| Stop {
+            code: match error.may_pass() {
                 _ if context.cancel.is_cancelled() => INTERRUPTED,
                 true => NOT_READY,
                 false => WRONG_CONFIGURATION,
-            };
-            Ok(Err(Stop {
-                code,
-                text: chain(&error),
-                hints: vec![error.hint()],
-            }))
-        }
+            },
+            text: chain(&error),
+            hints: vec![error.hint()],
+        })
     }
 }
 
@@ -344,14 +438,25 @@ fn environment<'a>(config: &'a Config, named: Option<&str>, check: &str) -> Resu
 /// Sends the load and shows where it stands.
 async fn run(
     ui: &mut Ui,
+    spec: &LoadCheckSpec,
     plan: &Plan,
-    origin: &str,
+    places: &Places,
     cancel: &CancellationToken,
 ) -> Result<Checked, LoadError> {
     let (sender, receiver) = watch::channel(Progress::default());
     let (_nobody, mut messages) = mpsc::channel(1);
-    let running = load::check(plan.clone(), origin, sender, cancel);
-    show(ui, origin, receiver, &mut messages, running).await
+    let (origin, origins, plan) = (&places.origins.target, places.origins.clone(), plan.clone());
+    match &places.pods {
+        Some((cluster, namespace)) => {
+            let client = cluster.client();
+            let running = fleet::pods::check(client, namespace, spec, plan, origins, sender, cancel);
+            show(ui, origin, receiver, &mut messages, running).await
+        }
+        None => {
+            let running = load::check(plan, origins, sender, cancel);
+            show(ui, origin, receiver, &mut messages, running).await
+        }
+    }
 }
 
 /// Shows where a run stands, and what its script prints, until it is over.
@@ -577,6 +682,8 @@ impl Stop {
                 (code, vec![target.hint().to_owned()])
             }
             LoadError::Limits(_) => (WRONG_CONFIGURATION, Vec::new()),
+            LoadError::Unready { .. } => (NOT_READY, Vec::new()),
+            LoadError::Worker(_) => (INCONCLUSIVE, Vec::new()),
             LoadError::Start(_) | LoadError::Broken => (Kind::Bug.code(), Vec::new()),
         };
         Self {

@@ -308,7 +308,7 @@ async fn addresses(
         )
         .await;
         findings.push(match found {
-            Ok(found) => Finding::good(&format!("{what} is at {}", found.base_url)),
+            Ok(found) => Finding::good(&format!("{what} is {}", found.place())),
             Err(service::ServiceError::Missing { .. }) if rendered.is_some() => Finding::good(&format!(
                 "{what} comes with the first sync; its address is looked at then"
             )),

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 
 use super::Shared;
 use super::promotion::gates_hash;
-use crate::config::load_check::LoadCheckSpec;
 use crate::config::load_check::metric::Metric;
-use crate::config::load_check::plan::{Plan, Rule};
+use crate::config::load_check::plan::{Base, Plan, Rule};
 use crate::config::load_check::threshold::{Operator, Selection};
+use crate::config::load_check::{LoadCheckSpec, ServiceRef};
 use crate::config::repository::{Config, Environment, Promotion};
 use crate::config::verified::VerifiedImage;
 use crate::desired::Desired;
@@ -24,8 +24,9 @@ use crate::report::board::CheckView;
 use crate::report::metrics::Quantile;
 use crate::verify::backends::{expected_images, judge};
 use crate::verify::judge::{LoadOutcome, LoadVerdict};
-use crate::world::cluster::{Cluster, ClusterError, service};
-use crate::world::load;
+use crate::world::cluster::service::{self, Resolved, Seat};
+use crate::world::cluster::{Cluster, ClusterError};
+use crate::world::load::{self, Origins};
 
 /// What is verified.
 pub struct Subject<'a> {
@@ -227,23 +228,30 @@ async fn measure(
         .hub
         .desk(&subject.environment.name)
         .begin_check(shown(name, &plan));
-    let origin = match (&spec.target.service, &spec.target.url) {
-        (Some(service), _) => {
-            let namespace = namespace_of(cluster, spec, subject);
-            let limit = spec.target.wait_ready.timeout.get();
-            let found = service::resolve(cluster.client(), &namespace, service, limit, &shared.cancel).await;
-            found
-                .map_err(|error| format!("{} ({})", chain(&error), error.hint()))?
-                .base_url
+    let namespace = namespace_of(cluster, spec, subject);
+    let bases = [Some(&plan.base), plan.baseline.as_ref()];
+    // A way through the API server is open as long as what was resolved is kept.
+    let (mut resolved, mut origins) = (Vec::new(), Vec::new());
+    for base in bases.into_iter().flatten() {
+        match base {
+            Base::Origin(origin) => origins.push(origin.clone()),
+            Base::Service(service) => {
+                let found = resolve(shared, cluster, &namespace, spec, service).await?;
+                origins.push(found.base_url.clone());
+                resolved.push(found);
+            }
         }
-        (None, Some(url)) => url.clone(),
-        (None, None) => return Err("the load check has no target".to_owned()),
+    }
+    let mut origins = origins.into_iter();
+    let origins = Origins {
+        target: origins.next().unwrap_or_default(),
+        baseline: origins.next(),
     };
     if spec.script.is_some() {
         let run = load::script::check(
             spec,
             plan,
-            &origin,
+            &origins.target,
             Some(&shared.limits),
             &progress,
             &shared.cancel,
@@ -252,9 +260,13 @@ async fn measure(
         return run.map(|(_, run)| run.concluded()).map_err(|error| chain(&error));
     }
     let sent = plan.clone();
-    let checked = load::check(plan, &origin, progress, &shared.cancel)
-        .await
-        .map_err(|error| chain(&error))?;
+    let checked = if spec.distribution.is_some() {
+        let client = cluster.client();
+        load::fleet::pods::check(client, &namespace, spec, plan, origins, progress, &shared.cancel).await
+    } else {
+        load::check(plan, origins, progress, &shared.cancel).await
+    };
+    let checked = checked.map_err(|error| chain(&error))?;
     let all = Selection {
         metric: Metric::HttpReqDuration,
         tags: Vec::new(),
@@ -272,11 +284,33 @@ async fn measure(
 /// The quantiles of the response times that metrics have.
 const QUANTILES: [(Quantile, f64); 4] = [("0.5", 50.0), ("0.9", 90.0), ("0.95", 95.0), ("0.99", 99.0)];
 
+/// The address of a Service, as seen from what sends the load.
+async fn resolve(
+    shared: &Shared,
+    cluster: &Cluster,
+    namespace: &str,
+    spec: &LoadCheckSpec,
+    service: &ServiceRef,
+) -> Result<Resolved, String> {
+    let (client, limit, cancel) = (
+        cluster.client(),
+        spec.target.wait_ready.timeout.get(),
+        &shared.cancel,
+    );
+    let found = if spec.distribution.is_some() {
+        service::resolve_from(Seat::Inside, client, namespace, service, limit, cancel).await
+    } else {
+        service::resolve(client, namespace, service, limit, cancel).await
+    };
+    found.map_err(|error| format!("{} ({})", chain(&error), error.hint()))
+}
+
 /// What people see of a load check before its first request.
 fn shown(name: &str, plan: &Plan) -> CheckView {
     let is_bound = |rule: &&Rule| {
         rule.selection.metric == Metric::HttpReqDuration
             && rule.selection.tags.is_empty()
+            && !rule.threshold.relative
             && matches!(rule.threshold.operator, Operator::Less | Operator::LessOrEqual)
     };
     let thresholds = plan.rules.iter();

@@ -5,9 +5,11 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::baseline::{Comparison, compare};
 use super::exchange::TIMED;
 use super::proportion::{Evidence, limit};
 use super::samples::{Ended, Samples};
+use super::sequential::level;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::{Executor, Plan, Rule};
 use crate::config::load_check::threshold::{Method, Operator};
@@ -59,6 +61,9 @@ pub struct ThresholdVerdict {
     pub k6_passes: bool,
     /// What the samples say, where the threshold bounds a share.
     pub evidence: Option<EvidenceFigures>,
+    /// How the target compares with the baseline, where the threshold asks for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// Why it does not hold; `None` when it does.
     pub reason: Option<String>,
 }
@@ -108,7 +113,7 @@ const LAG_SHARE: f64 = 0.05;
 #[must_use]
 pub fn judge(plan: &Plan, samples: &Samples, looks: u32) -> LoadVerdict {
     let lag = excess_lag(plan, samples);
-    let alpha = (1.0 - plan.strict.confidence) / f64::from(looks.max(1));
+    let alpha = level(1.0 - plan.strict.confidence, looks);
     let judge_rule = |(index, rule)| {
         Judge {
             plan,
@@ -208,6 +213,9 @@ impl Judge<'_> {
         let value = self
             .samples
             .figure(self.plan, &rule.selection, rule.threshold.method);
+        if rule.threshold.relative {
+            return self.by_baseline(index, rule, value);
+        }
         let holds = |value| rule.threshold.operator.holds(value, rule.threshold.bound);
         // The rule that gitsync adds is taken at its word: proving it would need 299 requests without a failure.
         let evidence = limit(rule)
@@ -226,6 +234,63 @@ impl Judge<'_> {
             outcome,
             k6_passes: value.map_or_else(|| passes_empty(rule), holds),
             evidence: evidence.map(EvidenceFigures::from),
+            comparison: None,
+            reason,
+        }
+    }
+
+    /// A percentile against that of the baseline.
+    fn by_baseline(&self, index: usize, rule: &Rule, value: Option<f64>) -> ThresholdVerdict {
+        let share = match rule.threshold.method {
+            Method::P(rank) => rank / 100.0,
+            _ => 0.5,
+        };
+        let sides = self.samples.spreads.get(index).zip(
+            self.samples
+                .baseline
+                .as_ref()
+                .and_then(|baseline| baseline.spreads.get(index)),
+        );
+        let unfit = sides.and_then(|(_, baseline)| baseline.unfit());
+        let bound = (rule.threshold.operator, rule.threshold.bound);
+        let comparison =
+            sides.and_then(|(target, baseline)| compare(target, baseline, share, bound, self.alpha));
+        let (outcome, reason) = match (unfit, &comparison) {
+            (Some(why), _) => (LoadOutcome::Inconclusive, Some(why)),
+            (None, None) => (LoadOutcome::Fail, Some("nothing was measured".to_owned())),
+            (None, Some(found)) => match found.holds {
+                Some(true) => (LoadOutcome::Pass, None),
+                Some(false) => (LoadOutcome::Fail, Some(beside(rule, found))),
+                None => {
+                    let certainty = percent(self.plan.strict.confidence);
+                    let range = match found.interval {
+                        [low, Some(high)] => {
+                            format!(
+                                "{certainty} sure is only {:.2} to {high:.2} times",
+                                low.unwrap_or_default()
+                            )
+                        }
+                        [_, None] => format!(
+                            "{} and {} requests are too few to be {certainty} sure",
+                            found.samples, found.baseline_samples
+                        ),
+                    };
+                    (
+                        LoadOutcome::Inconclusive,
+                        Some(format!("{}; {range}", beside(rule, found))),
+                    )
+                }
+            },
+        };
+        ThresholdVerdict {
+            metric: rule.selection.to_string(),
+            threshold: rule.source.clone(),
+            implicit: rule.implicit,
+            value,
+            outcome,
+            k6_passes: false,
+            evidence: None,
+            comparison,
             reason,
         }
     }
@@ -320,6 +385,19 @@ impl Judge<'_> {
     }
 }
 
+/// The two percentiles as a sentence has them.
+fn beside(rule: &Rule, found: &Comparison) -> String {
+    let (method, theirs) = (rule.threshold.method, milliseconds(found.baseline));
+    match found.target {
+        Some(mine) => format!(
+            "{method} is {}, {:.2} times the baseline's {theirs}",
+            milliseconds(mine),
+            mine / found.baseline
+        ),
+        None => format!("{method} lies among requests that failed; the baseline's is {theirs}"),
+    }
+}
+
 /// Whether k6 lets a threshold pass that saw no sample: rates are skipped, everything else counts as 0.
 fn passes_empty(rule: &Rule) -> bool {
     matches!(rule.selection.metric, Metric::HttpReqFailed | Metric::Checks)
@@ -390,7 +468,9 @@ fn judge_checks(plan: &Plan, samples: &Samples) -> Vec<CheckVerdict> {
 
 /// The 99th percentile of the generator's lateness in milliseconds, when it is too much to measure by.
 fn excess_lag(plan: &Plan, samples: &Samples) -> Option<f64> {
-    let timed = |rule: &&Rule| TIMED.contains(&rule.selection.metric) && rule.threshold.bound > 0.0;
+    let timed = |rule: &&Rule| {
+        TIMED.contains(&rule.selection.metric) && rule.threshold.bound > 0.0 && !rule.threshold.relative
+    };
     let bounds = plan.rules.iter().filter(timed).map(|rule| rule.threshold.bound);
     let tightest = bounds.fold(f64::INFINITY, f64::min);
     if !tightest.is_finite() {

@@ -1,6 +1,7 @@
 //! Verification: may what runs in an environment be trusted?
 
 pub mod backends;
+pub mod baseline;
 pub mod exchange;
 pub mod expression;
 pub mod health;
@@ -12,5 +13,6 @@ pub mod rollout;
 pub mod samples;
 pub mod schedule;
 pub mod script;
+pub mod sequential;
 pub mod stats;
 pub mod trend;

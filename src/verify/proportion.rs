@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::exchange::{SeriesKey, TIMED};
 use super::samples::{check_matches, scenario_matches};
 use super::stats;
@@ -30,8 +32,17 @@ enum Broken {
     Slow(usize, Operator, f64),
 }
 
+/// A rule that compares a time (index of [`TIMED`]) with the baseline's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Compared {
+    /// Index of [`Plan::rules`].
+    pub rule: usize,
+    /// Index of [`TIMED`].
+    pub time: usize,
+}
+
 /// How many samples of one second broke a rule.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
     /// Samples.
     pub all: u32,
@@ -63,6 +74,9 @@ pub struct Evidence {
 /// The share that a rule bounds, if it bounds one.
 #[must_use]
 pub fn limit(rule: &Rule) -> Option<f64> {
+    if rule.threshold.relative {
+        return None;
+    }
     let below = matches!(rule.threshold.operator, Operator::Less | Operator::LessOrEqual);
     let above = matches!(
         rule.threshold.operator,
@@ -140,6 +154,37 @@ impl Watch {
             }
         };
         Some(Self { rule: index, broken })
+    }
+}
+
+impl Compared {
+    /// The rules that compare requests like `key`.
+    #[must_use]
+    pub fn of_request(plan: &Plan, key: SeriesKey) -> Vec<Self> {
+        Self::all(plan)
+            .filter(|compared| key.matches(plan, &plan.rules[compared.rule].selection.tags))
+            .collect()
+    }
+
+    /// The rules that an iteration of `scenario` counts for when it is dropped.
+    pub fn of_dropped(plan: &Plan, scenario: u16) -> impl Iterator<Item = Self> {
+        Self::all(plan).filter(move |compared| {
+            let selection = &plan.rules[compared.rule].selection;
+            selection.metric == Metric::HttpReqDuration
+                && scenario_matches(plan, usize::from(scenario), &selection.tags)
+        })
+    }
+
+    fn all(plan: &Plan) -> impl Iterator<Item = Self> {
+        let relative = plan
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.threshold.relative);
+        relative.filter_map(|(rule, found)| {
+            let time = TIMED.iter().position(|timed| *timed == found.selection.metric)?;
+            Some(Self { rule, time })
+        })
     }
 }
 
@@ -243,7 +288,7 @@ fn crossing(holds_at: impl Fn(f64) -> bool) -> f64 {
 /// By how much the share varies more between seconds than independent samples would make it: the variance of a
 /// ratio estimator over clusters, divided by the binomial variance (Cochran, Sampling Techniques, 3rd edition, 9A).
 /// Never below 1: that seconds are more alike than chance is no better evidence.
-fn design_effect(blocks: &[Block]) -> f64 {
+pub(super) fn design_effect(blocks: &[Block]) -> f64 {
     let filled: Vec<(f64, f64)> = blocks
         .iter()
         .filter(|block| block.all > 0)

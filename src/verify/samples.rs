@@ -6,25 +6,34 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::baseline::Spread;
 use super::exchange::{SeriesKey, TIMED, Timings};
-use super::proportion::{Block, Watch};
+use super::proportion::{Block, Compared, Watch};
 use super::trend::Trend;
 use crate::config::load_check::metric::Metric;
 use crate::config::load_check::plan::Plan;
 use crate::config::load_check::threshold::{Method, Selection};
 
 /// Everything that a load check measured.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Samples {
     /// Requests by what tells them apart.
+    #[serde(with = "pairs")]
     pub requests: BTreeMap<SeriesKey, Series>,
     /// Checks by scenario and index of [`Plan::checks`].
+    #[serde(with = "pairs")]
     pub checks: BTreeMap<(u16, u16), CheckCount>,
     /// Iterations by index of [`Plan::scenarios`].
     pub iterations: Vec<Iterations>,
     /// For each index of [`Plan::rules`], how many of how many requests broke it, by second; empty where the rule
     /// does not bound a share.
     pub broken: Vec<Vec<Block>>,
+    /// For each index of [`Plan::rules`] that compares with a baseline, what is compared.
+    pub spreads: Vec<Spread>,
+    /// What the baseline answered to the same load, where there is one. It is part of no figure.
+    pub baseline: Option<Box<Self>>,
     /// Bytes written to sockets.
     pub data_sent: u64,
     /// Bytes read from sockets.
@@ -40,18 +49,22 @@ pub struct Samples {
 }
 
 /// Requests that nothing tells apart.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// How many.
     pub count: u64,
     /// Their times in milliseconds, in the order of [`TIMED`].
     pub times: [Trend; TIMED.len()],
     /// The rules that bound a share of them.
+    #[serde(skip)]
     watches: Vec<Watch>,
+    /// The rules that compare them with a baseline.
+    #[serde(skip)]
+    compared: Vec<Compared>,
 }
 
 /// How often a check held.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckCount {
     /// It held.
     pub passes: u64,
@@ -60,7 +73,7 @@ pub struct CheckCount {
 }
 
 /// The iterations of a scenario.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Iterations {
     /// Done to their end.
     pub complete: u64,
@@ -73,7 +86,7 @@ pub struct Iterations {
 }
 
 /// A number that goes up and down.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gauge {
     /// The last value.
     pub last: u32,
@@ -86,7 +99,7 @@ pub struct Gauge {
 }
 
 /// Why a load check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Ended {
     /// It was over.
     #[default]
@@ -103,10 +116,19 @@ impl Samples {
     /// No samples of `plan` yet.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        Self {
+        let side = || Self {
             iterations: vec![Iterations::default(); plan.scenarios.len()],
             broken: vec![Vec::new(); plan.rules.len()],
+            spreads: if plan.baseline.is_some() {
+                vec![Spread::default(); plan.rules.len()]
+            } else {
+                Vec::new()
+            },
             ..Self::default()
+        };
+        Self {
+            baseline: plan.baseline.is_some().then(|| Box::new(side())),
+            ..side()
         }
     }
 
@@ -130,6 +152,10 @@ impl Samples {
         for watch in &series.watches {
             Block::note(&mut self.broken[watch.rule], at, watch.broken_by(failed, values));
         }
+        for Compared { rule, time } in &series.compared {
+            let millis = values.filter(|_| !failed).map(|values| values[*time]);
+            self.spreads[*rule].note(at, millis);
+        }
     }
 
     /// Notes whether a check held.
@@ -150,6 +176,18 @@ impl Samples {
         self.iterations[usize::from(scenario)].dropped += 1;
         for watch in Watch::of_dropped(plan, scenario) {
             Block::note(&mut self.broken[watch.rule], at, true);
+        }
+        for compared in Compared::of_dropped(plan, scenario) {
+            self.spreads[compared.rule].note(at, None);
+        }
+    }
+
+    /// What a side measured: 0 is the target, 1 the baseline.
+    pub fn side(&mut self, side: usize) -> &mut Self {
+        if side > 0 && self.baseline.is_some() {
+            self.baseline.get_or_insert_default()
+        } else {
+            self
         }
     }
 
@@ -172,12 +210,25 @@ impl Samples {
             checks,
             iterations,
             broken,
+            spreads,
+            baseline,
             data_sent,
             data_received,
             lag,
             vus,
             ..
         } = other;
+        self.spreads
+            .resize(self.spreads.len().max(spreads.len()), Spread::default());
+        self.spreads
+            .iter_mut()
+            .zip(spreads)
+            .for_each(|(sum, other)| sum.merge(other, after));
+        if let Some(baseline) = baseline {
+            self.baseline
+                .get_or_insert_default()
+                .merge_after(*baseline, after);
+        }
         for (key, series) in requests {
             self.requests.entry(key).or_default().merge(series);
         }
@@ -387,6 +438,7 @@ impl Series {
     fn new(plan: &Plan, key: SeriesKey) -> Self {
         Self {
             watches: Watch::of_request(plan, key),
+            compared: Compared::of_request(plan, key),
             ..Self::default()
         }
     }
@@ -396,6 +448,7 @@ impl Series {
             count,
             times,
             watches,
+            compared,
         } = other;
         self.count += count;
         self.times
@@ -403,6 +456,7 @@ impl Series {
             .zip(times)
             .for_each(|(trend, other)| trend.merge(other));
         self.watches = watches;
+        self.compared = compared;
     }
 }
 
@@ -436,5 +490,89 @@ impl Gauge {
         self.last = later.last;
         self.max = self.max.max(later.max);
         self.ready = self.ready.max(later.ready);
+    }
+}
+
+/// Maps whose keys are no texts, as lists of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub fn deserialize<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<K, V>, D::Error> {
+        Vec::deserialize(deserializer).map(|pairs: Vec<(K, V)>| pairs.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::load_check::LoadCheckSpec;
+    use crate::verify::exchange::Protocol;
+    use crate::verify::judge::judge;
+
+    fn mk_plan() -> Plan {
+        let text = "target: {url: 'http://a'}\nbaseline: {url: 'http://b'}\nvus: 2\nduration: 5s\nchecks: {ok: status == 200}\n\
+                    thresholds: {http_req_duration: ['p(90)<600', 'p(90)<1.1*baseline'], http_req_failed: [rate<0.2], \
+                    checks: [rate>0.5]}\n";
+        let spec: LoadCheckSpec = serde_yaml::from_str(text).unwrap();
+        spec.compile().unwrap()
+    }
+
+    fn add(plan: &Plan, samples: &mut Samples, (side, second, millis, failed): (usize, u64, u32, bool)) {
+        let key = SeriesKey {
+            scenario: 0,
+            request: 0,
+            status: if failed { 500 } else { 200 },
+            error: None,
+            hop: false,
+            expected: !failed,
+            protocol: Protocol::Http1,
+        };
+        let timings = Timings {
+            waiting: Duration::from_micros(u64::from(millis) * 1003),
+            ..Timings::default()
+        };
+        let at = Duration::from_secs(second);
+        let samples = samples.side(side);
+        samples.add_request(plan, key, at, Some(timings));
+        samples.add_check(plan, 0, 0, at, !failed);
+    }
+
+    proptest! {
+        /// What several processes measured, each told as text, has the verdict of one that measured everything.
+        #[test]
+        fn parts_have_the_verdict_of_their_union(
+            requests in proptest::collection::vec((0_usize..3, (0_usize..2, 0_u64..5, 1_u32..1000, any::<bool>())), 1..300),
+        ) {
+            let plan = mk_plan();
+            let mut union = Samples::new(&plan);
+            let mut parts = vec![Samples::new(&plan); 3];
+            for (part, (side, second, millis, slow)) in requests {
+                // One in eight fails.
+                let request = (side, second, millis, slow && millis % 4 == 0);
+                add(&plan, &mut union, request);
+                add(&plan, &mut parts[part], request);
+            }
+            let mut merged = Samples::new(&plan);
+            for part in parts {
+                let text = serde_json::to_string(&part).unwrap();
+                merged.merge(serde_json::from_str(&text).unwrap());
+            }
+            prop_assert_eq!(judge(&plan, &merged, 1), judge(&plan, &union, 1));
+            prop_assert_eq!(merged.request_count(), union.request_count());
+            prop_assert_eq!(&merged.broken, &union.broken);
+        }
     }
 }

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use serde::{Deserialize, Serialize};
+
 use super::stats;
 
 /// Values, in any unit; durations are in milliseconds.
 ///
 /// Up to [`Trend::EXACT`] values are kept as they are. Beyond that they are counted in buckets that are 1/2048 of
 /// an octave wide, so that a percentile is wrong by at most 0.025 %, and memory no longer grows.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Trend {
     /// Values that are exactly zero: reused connections have many.
     zeros: u64,
@@ -192,6 +197,80 @@ fn middle(bucket: u32) -> f64 {
     } else {
         !ordered
     })
+}
+
+// === on the wire ===
+
+/// Every number in the bytes of its own type (little-endian), as base64: what is read is to the last bit what was
+/// written, which decimal digits would not promise.
+impl From<Trend> for String {
+    fn from(trend: Trend) -> Self {
+        let Trend {
+            zeros,
+            exact,
+            buckets,
+            count,
+            sum,
+            range,
+        } = trend;
+        let (min, max) = range.unwrap_or((f64::NAN, f64::NAN));
+        let mut bytes = Vec::with_capacity(48 + 8 * exact.len() + 12 * buckets.len());
+        for number in [zeros, count, exact.len() as u64] {
+            bytes.extend(number.to_le_bytes());
+        }
+        for number in [sum, min, max].into_iter().chain(exact) {
+            bytes.extend(number.to_le_bytes());
+        }
+        for (bucket, count) in buckets {
+            bytes.extend(bucket.to_le_bytes());
+            bytes.extend(count.to_le_bytes());
+        }
+        BASE64.encode(bytes)
+    }
+}
+
+impl TryFrom<String> for Trend {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = BASE64.decode(text).map_err(|_| "a trend is not base64")?;
+        Self::from_bytes(&bytes).ok_or("a trend breaks off")
+    }
+}
+
+impl Trend {
+    fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let [zeros, count, exact] = read::<3, 8>(&mut bytes)?.map(u64::from_le_bytes);
+        let [sum, min, max] = read::<3, 8>(&mut bytes)?.map(f64::from_le_bytes);
+        let (values, mut rest) = bytes.split_at_checked(usize::try_from(exact).ok()?.checked_mul(8)?)?;
+        let value = |bytes: &[u8]| Some(f64::from_le_bytes(bytes.try_into().ok()?));
+        let exact = values.chunks(8).map(value).collect::<Option<Vec<f64>>>()?;
+        let mut buckets = BTreeMap::new();
+        while !rest.is_empty() {
+            let [bucket] = read::<1, 4>(&mut rest)?.map(u32::from_le_bytes);
+            let [count] = read::<1, 8>(&mut rest)?.map(u64::from_le_bytes);
+            buckets.insert(bucket, count);
+        }
+        Some(Self {
+            zeros,
+            exact,
+            buckets,
+            count,
+            sum,
+            range: (!min.is_nan()).then_some((min, max)),
+        })
+    }
+}
+
+/// The next `N` numbers of `WIDTH` bytes.
+fn read<const N: usize, const WIDTH: usize>(bytes: &mut &[u8]) -> Option<[[u8; WIDTH]; N]> {
+    let (head, rest) = bytes.split_at_checked(N * WIDTH)?;
+    *bytes = rest;
+    let mut numbers = [[0; WIDTH]; N];
+    for (number, chunk) in numbers.iter_mut().zip(head.chunks(WIDTH)) {
+        number.copy_from_slice(chunk);
+    }
+    Some(numbers)
 }
 
 // === impl Ranked ===

@@ -8,6 +8,7 @@ mod diffs;
 mod docs;
 mod doctor;
 mod edits;
+mod fleet;
 mod help;
 mod init;
 mod orders;

@@ -41,7 +41,7 @@ impl Limits {
             .scenarios
             .iter()
             .map(|scenario| highest_rate(&scenario.executor));
-        let rate: f64 = rates.sum();
+        let rate = rates.sum::<f64>() * f64::from(plan.sides());
         if rate > f64::from(self.rate) {
             let most = self.rate;
             exceeded.push(format!(

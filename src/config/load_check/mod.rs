@@ -28,6 +28,13 @@ pub mod threshold;
 pub struct LoadCheckSpec {
     /// What the load goes to.
     pub target: TargetSpec,
+    /// A service to compare with, for thresholds such as `p(90)<1.10*baseline`: exactly one of `service` and `url`. It gets
+    /// the same load as the target at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineSpec>,
+    /// Sends the load from several pods instead of from one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<DistributionSpec>,
     /// Virtual users that work at the same time, each with a connection of its own. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vus: Option<u32>,
@@ -102,6 +109,26 @@ pub struct TargetSpec {
     /// How the target must have answered before load is sent.
     #[serde(default, skip_serializing_if = "WaitReadySpec::is_default")]
     pub wait_ready: WaitReadySpec,
+}
+
+/// A service to compare with: exactly one of `service` and `url`. Requests, headers and TLS are those of the target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BaselineSpec {
+    /// A Service of the same cluster: its name, or a name with namespace, port and scheme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceRef>,
+    /// An address without a path, for example `https://shop.example`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// Where the load is sent from: the pods of a Job in the target's namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DistributionSpec {
+    /// How many pods; each sends the same part of the virtual users, iterations and rates.
+    pub pods: u32,
 }
 
 /// Whom to trust, for a target that is spoken to over TLS. Certificates are always verified.
@@ -428,6 +455,8 @@ impl LoadCheckSpec {
                 tls: None,
                 wait_ready: WaitReadySpec::default(),
             },
+            baseline: None,
+            distribution: None,
             vus: None,
             duration: None,
             iterations: None,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::expression::Expression;
 use super::threshold::{Selection, Threshold};
 use super::{FailOnChecks, Mode, ServiceRef, StatusSpec, TlsSpec};
@@ -11,6 +13,10 @@ use super::{FailOnChecks, Mode, ServiceRef, StatusSpec, TlsSpec};
 pub struct Plan {
     /// What the load goes to.
     pub base: Base,
+    /// What the same load goes to at the same time, for rules that compare with it.
+    pub baseline: Option<Base>,
+    /// Which part of the load is sent from here.
+    pub share: Share,
     /// Whom to trust over TLS.
     pub tls: TlsSpec,
     /// How long to wait until the target has an address and answers.
@@ -27,6 +33,16 @@ pub struct Plan {
     pub strict: Strict,
     /// How it is judged.
     pub mode: Mode,
+}
+
+/// One of several equal parts of a load, which several processes send together: every `of`th virtual user and every
+/// `of`th iteration of an arrival rate, so that all parts are exactly the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Which part, from 0.
+    pub index: u32,
+    /// How many parts there are; at least 1.
+    pub of: u32,
 }
 
 /// What the load goes to.
@@ -188,13 +204,36 @@ impl Plan {
         self.scenarios.iter().map(Scenario::end).max().unwrap_or_default()
     }
 
-    /// The most virtual users that there can be at once.
+    /// The most virtual users that there can be at once, those of a baseline included.
     #[must_use]
     pub fn max_vus(&self) -> u32 {
-        self.scenarios
+        let vus: u32 = self
+            .scenarios
             .iter()
             .map(|scenario| scenario.executor.max_vus())
-            .sum()
+            .sum();
+        vus * self.sides()
+    }
+
+    /// How many services the load goes to: one, or two with a baseline.
+    #[must_use]
+    pub fn sides(&self) -> u32 {
+        1 + u32::from(self.baseline.is_some())
+    }
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { index: 0, of: 1 }
+    }
+}
+
+impl Share {
+    /// This part of `all` things of a kind.
+    #[must_use]
+    pub fn part(self, all: u64) -> u64 {
+        let (index, of) = (u64::from(self.index), u64::from(self.of.max(1)));
+        all / of + u64::from(index < all % of)
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Threshold {
     pub operator: Operator,
     /// The bound: milliseconds for durations, a share between 0 and 1 for rates.
     pub bound: f64,
+    /// Whether the bound is a multiple of the baseline's figure, as in `p(90)<1.10*baseline`.
+    pub relative: bool,
 }
 
 /// A metric, narrowed to the samples whose tags have these values.
@@ -216,17 +218,29 @@ impl FromStr for Threshold {
                     "the operators are < <= > >= == ===",
                 )
             })?;
+        let right = rest[symbol.len()..].trim();
+        let factor = right
+            .strip_suffix("baseline")
+            .map(|left| left.trim_end().strip_suffix('*').unwrap_or(left).trim());
+        let (bound, relative) = match factor {
+            // `p(90)<=baseline`
+            Some("") => (1.0, true),
+            Some(factor) => (bound(factor)?, true),
+            None => (bound(right)?, false),
+        };
         Ok(Self {
             method: method.trim().parse()?,
             operator,
-            bound: bound(rest[symbol.len()..].trim())?,
+            bound,
+            relative,
         })
     }
 }
 
 impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{}", self.method, self.operator.symbol(), self.bound)
+        write!(f, "{}{}{}", self.method, self.operator.symbol(), self.bound)?;
+        f.write_str(if self.relative { "*baseline" } else { "" })
     }
 }
 
@@ -244,6 +258,9 @@ impl Threshold {
                 format!("its methods are {}", Method::of(kind)),
             ));
         }
+        if self.relative {
+            return self.check_relative(metric);
+        }
         let share = kind == Kind::Rate && !(0.0..=1.0).contains(&self.bound);
         if share {
             return Err(error(
@@ -253,6 +270,31 @@ impl Threshold {
                     self.method,
                     self.operator.symbol()
                 ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Threshold {
+    /// Percentiles of a time are compared with a baseline: that is where a confidence can be told.
+    fn check_relative(&self, metric: Metric) -> Result<(), ThresholdError> {
+        let percentile = matches!(self.method, Method::Med)
+            || matches!(self.method, Method::P(rank) if rank > 0.0 && rank < 100.0);
+        let below = matches!(self.operator, Operator::Less | Operator::LessOrEqual);
+        if metric.kind() != Kind::Trend || metric == Metric::IterationDuration || !percentile || !below {
+            return Err(error(
+                format!("{metric}: {self} cannot be compared with a baseline"),
+                "write a percentile of a time of requests, for example http_req_duration: p(90)<1.10*baseline",
+            ));
+        }
+        if self.bound <= 0.0 {
+            return Err(error(
+                format!(
+                    "{} times the baseline is nothing that can be measured",
+                    self.bound
+                ),
+                "ten per cent more than the baseline are 1.10*baseline",
             ));
         }
         Ok(())
@@ -430,11 +472,41 @@ mod tests {
                 Ok(Threshold {
                     method,
                     operator,
-                    bound
+                    bound,
+                    relative: false,
                 }),
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_bound_can_be_a_multiple_of_the_baseline() {
+        for (text, bound, shown) in [
+            ("p(90)<1.10*baseline", 1.1, "p(90)<1.1*baseline"),
+            ("p(90) < 1.1 * baseline", 1.1, "p(90)<1.1*baseline"),
+            ("med<=baseline", 1.0, "med<=1*baseline"),
+        ] {
+            let threshold: Threshold = text.parse().unwrap();
+            assert!(
+                threshold.relative && threshold.bound == bound,
+                "{text}: {threshold:?}"
+            );
+            assert_eq!(threshold.to_string(), shown);
+            assert_eq!(threshold.check(Metric::HttpReqDuration), Ok(()));
+        }
+        for (text, metric) in [
+            ("avg<1.1*baseline", Metric::HttpReqDuration),
+            ("p(90)>1.1*baseline", Metric::HttpReqDuration),
+            ("p(100)<1.1*baseline", Metric::HttpReqDuration),
+            ("p(90)<0*baseline", Metric::HttpReqDuration),
+            ("p(90)<1.1*baseline", Metric::IterationDuration),
+            ("rate<1.1*baseline", Metric::HttpReqFailed),
+        ] {
+            let threshold: Threshold = text.parse().unwrap();
+            assert!(threshold.check(metric).is_err(), "{metric} {text}");
+        }
+        assert!("p(90)<x*baseline".parse::<Threshold>().is_err());
     }
 
     #[test]

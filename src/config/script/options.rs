@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::scenarios;
 use super::{Declared, HttpOptions, ScriptPlan, rules};
-use crate::config::load_check::plan::{Base, Plan, Strict};
+use crate::config::load_check::plan::{Base, Plan, Share, Strict};
 use crate::config::load_check::{Mode, StrictSpec, TlsSpec};
 
 /// Everything that is wrong with the options.
@@ -218,6 +218,8 @@ pub fn read(sources: Sources<'_>) -> Result<ScriptPlan, Problems> {
 
 fn empty_plan(strict: &StrictSpec) -> Plan {
     Plan {
+        baseline: None,
+        share: Share::default(),
         base: Base::Origin(String::new()),
         tls: TlsSpec::default(),
         wait_ready: Duration::ZERO,

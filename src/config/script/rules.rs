@@ -120,6 +120,7 @@ pub fn threshold(text: &str) -> Result<Threshold, String> {
         split.ok_or_else(|| format!("`{text}` is not a method, an operator and a number"))?;
     let method = method.trim();
     Ok(Threshold {
+        relative: false,
         method: self::method(method).ok_or_else(|| format!("`{text}`: `{method}` is not a method"))?,
         operator,
         bound: number(bound.trim()).ok_or_else(|| format!("`{text}`: `{bound}` is not a number"))?,

@@ -9,6 +9,7 @@ use crate::config::load_check::plan::{Executor, Plan, Rule, Scenario};
 use crate::report::paint::{Paint, Tone};
 use crate::verify::exchange::TIMED;
 use crate::verify::proportion::limit;
+use crate::verify::sequential::level;
 use crate::verify::stats::least_trials;
 
 /// The explanation as text; what will be sent, and when, is [`super::progress::header`]'s to tell.
@@ -61,11 +62,17 @@ pub fn explain(plan: &Plan, paint: Paint) -> String {
 
 /// What a rule needs for a pass.
 fn needs(plan: &Plan, rule: &Rule) -> Vec<String> {
+    if rule.threshold.relative {
+        return vec![
+            "the baseline gets the same load at the same time; a pass is sure that the ratio stays below"
+                .to_owned(),
+        ];
+    }
     let Some(limit) = limit(rule).filter(|_| !rule.implicit) else {
         return vec!["the figure of the run decides, without a margin for chance".to_owned()];
     };
     let looks = plan.strict.max_extend + 1;
-    let confidence = 1.0 - (1.0 - plan.strict.confidence) / f64::from(looks);
+    let confidence = 1.0 - level(1.0 - plan.strict.confidence, looks);
     let needed = least_trials(limit, confidence);
     let noun = if rule.selection.metric == Metric::Checks {
         "checks"
@@ -167,7 +174,7 @@ mod tests {
         for line in [
             "    GET /: GET /, expects 200-399 within 1m",
             "      ✓ ok",
-            "      ↳ a pass needs 39 requests at least when none breaks it, to be 95 % sure; an unclear run is repeated up to 2 times",
+            "      ↳ a pass needs 36 requests at least when none breaks it, to be 95 % sure; an unclear run is repeated up to 2 times",
             "      ↳ a run sends about 170 requests when each takes 600ms",
             "      ↳ a run sends about 50 requests when each takes 2s: too few, raise vus or duration",
             "    http_req_duration: max<9000",

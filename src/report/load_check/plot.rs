@@ -64,7 +64,10 @@ impl Plot {
             };
             Some(Bound {
                 rank,
-                millis: rule.threshold.bound,
+                millis: match judged.comparison {
+                    Some(found) => rule.threshold.bound * found.baseline,
+                    None => rule.threshold.bound,
+                },
                 source: rule.source.clone(),
                 held: judged.outcome == LoadOutcome::Pass,
             })

@@ -8,6 +8,7 @@ use crate::config::load_check::metric::{Kind, Metric};
 use crate::config::load_check::plan::Plan;
 use crate::config::load_check::threshold::Selection;
 use crate::report::paint::{Paint, Tone};
+use crate::verify::baseline::Comparison;
 use crate::verify::judge::{CheckVerdict, LoadOutcome, LoadVerdict, ThresholdVerdict};
 use crate::verify::samples::Samples;
 
@@ -89,6 +90,20 @@ fn thresholds(text: &mut String, plan: &Plan, verdict: &LoadVerdict, paint: Pain
         );
         if let Some(reason) = reason(threshold) {
             put(text, format_args!("      ↳ {reason}\n"));
+        } else if let Some(Comparison {
+            target: Some(mine),
+            baseline,
+            interval: [Some(low), Some(high)],
+            ..
+        }) = threshold.comparison
+        {
+            let (ratio, theirs) = (mine / baseline, duration(baseline));
+            put(
+                text,
+                format_args!(
+                    "      ↳ {ratio:.2} times the baseline's {theirs}, surely {low:.2} to {high:.2} times\n"
+                ),
+            );
         }
     }
     text.push('\n');

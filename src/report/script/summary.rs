@@ -13,6 +13,7 @@ use crate::verify::script::Measured;
 use crate::verify::script::catalog::{Catalog, builtin, limit};
 use crate::verify::script::groups::Check;
 use crate::verify::script::sink::Sink;
+use crate::verify::sequential::level;
 use crate::verify::stats::least_trials;
 
 /// The sections of metrics, with what they hold; the first has those of the script.
@@ -80,7 +81,7 @@ pub fn explain(plan: &ScriptPlan, catalog: &Catalog, paint: Paint) -> String {
     let mut text = String::new();
     heading(&mut text, "THRESHOLDS", paint);
     let strict = &plan.load.strict;
-    let confidence = 1.0 - (1.0 - strict.confidence) / f64::from(strict.max_extend + 1);
+    let confidence = 1.0 - level(1.0 - strict.confidence, strict.max_extend + 1);
     for rule in &catalog.rules {
         let implicit = if rule.implicit {
             "  (always, unless set)"

@@ -13,6 +13,7 @@ use crate::verify::judge::{
 };
 use crate::verify::proportion::Evidence;
 use crate::verify::samples::Ended;
+use crate::verify::sequential::level;
 
 /// Judges what a script measured. `looks` is how often the same samples may be judged, repetitions included.
 #[must_use]
@@ -27,7 +28,7 @@ pub fn judge(
         catalog,
         measured,
         strict: &plan.load.strict,
-        alpha: (1.0 - plan.load.strict.confidence) / f64::from(looks.max(1)),
+        alpha: level(1.0 - plan.load.strict.confidence, looks),
         mode,
     };
     let thresholds: Vec<_> = (0..catalog.rules.len()).map(|index| judge.rule(index)).collect();
@@ -103,6 +104,7 @@ impl Judge<'_> {
             Mode::K6 => as_k6_judges(k6_passes, strict, reason),
         };
         ThresholdVerdict {
+            comparison: None,
             metric: rule.name.clone(),
             threshold: rule.source.clone(),
             implicit: rule.implicit,

@@ -5,7 +5,10 @@ pub mod endpoints;
 pub mod error;
 pub mod events;
 pub mod execute;
+#[cfg(test)]
+pub mod fake_socket;
 pub mod family;
+pub mod forward;
 pub mod hooks;
 mod in_use;
 pub mod known;

@@ -1,5 +1,6 @@
 //! Service address: where a Service can be reached from here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -11,6 +12,7 @@ use kube::runtime::watcher::{self, watch_object};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::forward::{Forward, ForwardError};
 use crate::config::load_check::{PortRef, Scheme, ServiceRef};
 
 /// An address of a Service.
@@ -22,6 +24,17 @@ pub struct Resolved {
     pub via: Via,
     /// Every host that the Service has that way; the first is in the URL.
     pub hosts: Vec<String>,
+    /// The way through the API server, where there is no other; it is open as long as this is kept.
+    pub forward: Option<Arc<Forward>>,
+}
+
+/// From where a Service is to be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seat {
+    /// From a pod of its cluster.
+    Inside,
+    /// From elsewhere.
+    Outside,
 }
 
 /// How a Service is reached.
@@ -35,6 +48,19 @@ pub enum Via {
     ClusterIp,
     /// By the name that an ExternalName Service stands for.
     ExternalName,
+    /// To its pods, through the API server.
+    PortForward,
+}
+
+impl Resolved {
+    /// Where it is, as people read it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.via {
+            Via::PortForward => "reached by port-forward, as it has no route from here".to_owned(),
+            _ => format!("at {}", self.base_url),
+        }
+    }
 }
 
 /// Why a Service has no usable address. [`ServiceError::hint`] says what to do.
@@ -84,11 +110,13 @@ pub enum ServiceError {
         /// How long was waited.
         limit: Duration,
     },
-    /// A Service of this type is not reachable from here.
-    #[error("Service {service} has type ClusterIP, which is reachable only from inside the cluster")]
-    Inside {
+    /// A Service without a route from here has no pod that could be reached through the API server either.
+    #[error("Service {service} has no route from here, and none through the API server")]
+    Forward {
         /// The Service.
         service: String,
+        /// Why.
+        source: ForwardError,
     },
     /// No node has a usable address.
     #[error("no ready node has an address for the node port {port} of Service {service}")]
@@ -120,7 +148,9 @@ enum Place {
     /// There.
     Known(Resolved),
     /// At this port of any node.
-    OnNodes { scheme: Scheme, port: i32 },
+    OnNodes { scheme: Scheme, port: i32, name: String },
+    /// Inside only; its pods are reached through the API server.
+    Behind { scheme: Scheme, port: String },
     /// Not yet anywhere.
     Pending,
 }
@@ -131,6 +161,22 @@ enum Place {
 ///
 /// When there is no such Service or port, no address in time, or the API server cannot be asked.
 pub async fn resolve(
+    client: &kube::Client,
+    default_namespace: &str,
+    service: &ServiceRef,
+    limit: Duration,
+    cancel: &CancellationToken,
+) -> Result<Resolved, ServiceError> {
+    resolve_from(seat(), client, default_namespace, service, limit, cancel).await
+}
+
+/// The same, as seen from `seat`.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub async fn resolve_from(
+    seat: Seat,
     client: &kube::Client,
     default_namespace: &str,
     service: &ServiceRef,
@@ -157,17 +203,14 @@ pub async fn resolve(
         match state {
             Some(Ok(Some(found))) => {
                 trouble = None;
-                match locate(&found, service, is_inside())? {
-                    Place::Known(resolved) => return Ok(resolved),
-                    Place::OnNodes { scheme, port } => {
-                        let asked =
-                            tokio::time::timeout_at(deadline, on_nodes(client, &full_name, scheme, port));
-                        return asked.await.unwrap_or(Err(ServiceError::Pending {
-                            service: full_name,
-                            limit,
-                        }));
-                    }
-                    Place::Pending => {}
+                let looking = look(client, &full_name, locate(&found, service, seat == Seat::Inside)?);
+                let found = tokio::time::timeout_at(deadline, looking).await;
+                match found.unwrap_or(Err(ServiceError::Pending {
+                    service: full_name.clone(),
+                    limit,
+                }))? {
+                    Some(resolved) => return Ok(resolved),
+                    None => continue,
                 }
             }
             Some(Ok(None)) => {
@@ -205,9 +248,71 @@ fn is_final(error: &watcher::Error) -> bool {
     }
 }
 
-/// Whether this process runs in a pod: the kubelet tells every pod where the API server is.
-fn is_inside() -> bool {
-    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+/// Where this process runs: the kubelet tells every pod where the API server is.
+fn seat() -> Seat {
+    match std::env::var_os("KUBERNETES_SERVICE_HOST") {
+        Some(_) => Seat::Inside,
+        None => Seat::Outside,
+    }
+}
+
+/// The address of what is at `place`; `None` where it is to be waited for.
+async fn look(client: &kube::Client, service: &str, place: Place) -> Result<Option<Resolved>, ServiceError> {
+    match place {
+        Place::Known(resolved) => Ok(Some(resolved)),
+        Place::Pending => Ok(None),
+        Place::Behind { scheme, port } => through_api(client, service, scheme, &port).await.map(Some),
+        Place::OnNodes { scheme, port, name } => {
+            let found = on_nodes(client, service, scheme, port).await?;
+            // A node's address is often one that only the cluster has a route to.
+            if is_reachable(&found.hosts, port).await {
+                return Ok(Some(found));
+            }
+            through_api(client, service, scheme, &name).await.map(Some)
+        }
+    }
+}
+
+/// How long a node may take to accept a connection.
+const NODE: Duration = Duration::from_secs(2);
+
+/// How many nodes are tried.
+const NODES: usize = 3;
+
+/// Whether one of the hosts accepts connections; a node that refuses them is there as well.
+async fn is_reachable(hosts: &[String], port: i32) -> bool {
+    let port = u16::try_from(port).unwrap_or_default();
+    let tried = hosts.iter().take(NODES).map(|host| async move {
+        let connected =
+            tokio::time::timeout(NODE, tokio::net::TcpStream::connect((host.as_str(), port))).await;
+        match connected {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+            Err(_) => false,
+        }
+    });
+    futures::future::join_all(tried).await.contains(&true)
+}
+
+async fn through_api(
+    client: &kube::Client,
+    service: &str,
+    scheme: Scheme,
+    port: &str,
+) -> Result<Resolved, ServiceError> {
+    let (namespace, name) = service.split_once('/').unwrap_or(("default", service));
+    let forward = Forward::open(client, namespace, name, port).await;
+    let forward = forward.map_err(|source| ServiceError::Forward {
+        service: service.to_owned(),
+        source,
+    })?;
+    let address = forward.address();
+    Ok(Resolved {
+        base_url: url(scheme, &address.ip().to_string(), i32::from(address.port())),
+        via: Via::PortForward,
+        hosts: vec![address.ip().to_string()],
+        forward: Some(Arc::new(forward)),
+    })
 }
 
 /// What the Service itself tells about where it is, seen from inside the cluster or not.
@@ -225,8 +330,10 @@ fn locate(service: &Service, wanted: &ServiceRef, inside: bool) -> Result<Place,
             base_url: url(scheme, &hosts[0], port.port),
             via,
             hosts,
+            forward: None,
         })
     };
+    let port_name = || port.name.clone().unwrap_or_default();
     Ok(match spec.type_.as_deref() {
         Some("LoadBalancer") => match balancer_hosts(service) {
             hosts if hosts.is_empty() => Place::Pending,
@@ -240,6 +347,7 @@ fn locate(service: &Service, wanted: &ServiceRef, inside: bool) -> Result<Place,
             Some(node_port) => Place::OnNodes {
                 scheme,
                 port: node_port,
+                name: port_name(),
             },
             None => Place::Pending,
         },
@@ -253,7 +361,10 @@ fn locate(service: &Service, wanted: &ServiceRef, inside: bool) -> Result<Place,
                 vec![address.unwrap_or_else(|| format!("{name}.{namespace}.svc"))],
             )
         }
-        _ => return Err(ServiceError::Inside { service: name }),
+        _ => Place::Behind {
+            scheme,
+            port: port_name(),
+        },
     })
 }
 
@@ -392,6 +503,7 @@ async fn on_nodes(
             base_url: url(scheme, host, port),
             via: Via::NodePort,
             hosts,
+            forward: None,
         }),
         None => Err(ServiceError::NoNode {
             service: service.to_owned(),
@@ -440,10 +552,14 @@ impl ServiceError {
                      balancer needs type: NodePort, or target.url"
                 )
             }
-            Self::Inside { .. } => {
-                "give the Service type: LoadBalancer or NodePort, write target.url, or run gitsync in the cluster"
-                    .to_owned()
-            }
+            Self::Forward { service, source } => match source {
+                ForwardError::Api(_) => {
+                    let (namespace, _) = service.split_once('/').unwrap_or(("default", service));
+                    format!("kubectl auth can-i list endpointslices --namespace {namespace}")
+                }
+                _ => "give the Service type: LoadBalancer or NodePort, write target.url, or run gitsync in the cluster"
+                    .to_owned(),
+            },
             Self::NoNode { .. } => "kubectl get nodes --output wide".to_owned(),
             Self::Api { service, .. } => {
                 let (namespace, _) = service.split_once('/').unwrap_or(("default", service));
@@ -461,6 +577,7 @@ impl ServiceError {
             Self::Missing { .. }
                 | Self::Pending { .. }
                 | Self::NoNode { .. }
+                | Self::Forward { .. }
                 | Self::Api { .. }
                 | Self::Interrupted { .. }
         )
@@ -579,7 +696,7 @@ mod tests {
             let found = match &found {
                 Place::Known(resolved) => Some((resolved.base_url.as_str(), resolved.via)),
                 Place::Pending => None,
-                Place::OnNodes { .. } => panic!("{name}: {found:?}"),
+                Place::OnNodes { .. } | Place::Behind { .. } => panic!("{name}: {found:?}"),
             };
             assert_eq!(found, want, "{name}");
         }
@@ -588,11 +705,18 @@ mod tests {
             on_nodes,
             Place::OnNodes {
                 scheme: Scheme::Http,
-                port: 30080
+                port: 30080,
+                name: String::new(),
             }
         );
-        let outside = locate(&mk_service("ClusterIP", &web, &none), &mk_wanted(None), false).unwrap_err();
-        assert!(outside.hint().contains("LoadBalancer"), "{outside}");
+        let outside = locate(&mk_service("ClusterIP", &tls, &none), &mk_wanted(None), false).unwrap();
+        assert_eq!(
+            outside,
+            Place::Behind {
+                scheme: Scheme::Https,
+                port: "https".to_owned()
+            }
+        );
     }
 
     #[test]

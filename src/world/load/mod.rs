@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,14 +26,16 @@ use crate::verify::trend::Trend;
 
 mod clock;
 mod connection;
+pub mod fleet;
 mod probe;
 pub mod script;
 pub mod target;
 mod user;
 mod worker;
 
+use fleet::Fleet;
 use target::{Target, TargetError};
-use worker::{Live, LiveScenario, Shared};
+use worker::{Live, Shared};
 
 /// A load check that was run: what was measured, and what it means.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +50,31 @@ pub struct Checked {
     pub repetitions: u32,
 }
 
+/// Where load goes, for example `http://127.0.0.1:8080`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Origins {
+    /// The target.
+    pub target: String,
+    /// The baseline, where the plan has one.
+    pub baseline: Option<String>,
+}
+
+impl From<&str> for Origins {
+    fn from(target: &str) -> Self {
+        Self {
+            target: target.to_owned(),
+            baseline: None,
+        }
+    }
+}
+
+impl From<&String> for Origins {
+    fn from(target: &String) -> Self {
+        target.as_str().into()
+    }
+}
+
 /// Why a load check could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -59,6 +87,17 @@ pub enum LoadError {
     /// A script asks for more load than may be sent; none was.
     #[error("no load was sent: {0}")]
     Limits(String),
+    /// One of several processes that send the load together cannot reach the target.
+    #[error("the target is not ready for worker {worker}: {reason}")]
+    Unready {
+        /// Which.
+        worker: usize,
+        /// Why.
+        reason: String,
+    },
+    /// One of several processes that send the load together could not, or not to the end.
+    #[error("the load could not be sent from several processes: {0}")]
+    Worker(String),
     /// A thread of the generator could not start.
     #[error("the load generator could not start")]
     Start(#[source] io::Error),
@@ -86,29 +125,79 @@ const ABORT_EVALUATION: Duration = Duration::from_secs(2);
 /// When the target has no address or does not answer in time, or the generator cannot run.
 pub async fn check(
     plan: Plan,
-    origin: &str,
+    origins: impl Into<Origins>,
     progress: watch::Sender<Progress>,
     cancel: &CancellationToken,
 ) -> Result<Checked, LoadError> {
     let plan = Arc::new(plan);
-    let target = Target::resolve(origin, &plan, cancel).await?;
-    target.wait_ready(&plan, cancel).await?;
+    let targets = ready(&plan, &origins.into(), cancel).await?;
+    let url = targets[0].url();
+    let generator = Generator::Threads(targets);
+    until_clear(&plan, url, generator, &progress, cancel).await
+}
+
+/// What sends the load.
+enum Generator {
+    /// Threads of this process, to these targets.
+    Threads(Vec<Arc<Target>>),
+    /// Other processes.
+    Fleet(Fleet),
+}
+
+/// The target of the load, and the baseline where there is one; both answer.
+async fn ready(
+    plan: &Arc<Plan>,
+    origins: &Origins,
+    cancel: &CancellationToken,
+) -> Result<Vec<Arc<Target>>, TargetError> {
+    let mut targets = Vec::new();
+    let baseline = plan.baseline.as_ref().and(origins.baseline.as_ref());
+    for origin in [Some(&origins.target), baseline].into_iter().flatten() {
+        let target = Target::resolve(origin, plan, cancel).await?;
+        target.wait_ready(plan, cancel).await?;
+        targets.push(Arc::new(target));
+    }
+    Ok(targets)
+}
+
+/// Samples once, and again while the verdict is inconclusive and the plan allows.
+async fn until_clear(
+    plan: &Arc<Plan>,
+    url: String,
+    mut generator: Generator,
+    progress: &watch::Sender<Progress>,
+    cancel: &CancellationToken,
+) -> Result<Checked, LoadError> {
     let looks = plan.strict.max_extend + 1;
-    let target = Arc::new(target);
-    let mut samples = run(&plan, &target, &progress, 0, cancel).await?;
+    let mut samples = generator.run(plan, progress, 0, cancel).await?;
     let mut repetitions = 0;
     loop {
-        let verdict = judge(&plan, &samples, looks);
+        let verdict = judge(plan, &samples, looks);
         if verdict.outcome != LoadOutcome::Inconclusive || repetitions == plan.strict.max_extend {
             return Ok(Checked {
-                url: target.url(),
+                url,
                 samples,
                 verdict,
                 repetitions,
             });
         }
         repetitions += 1;
-        samples.extend(run(&plan, &target, &progress, repetitions, cancel).await?);
+        samples.extend(generator.run(plan, progress, repetitions, cancel).await?);
+    }
+}
+
+impl Generator {
+    async fn run(
+        &mut self,
+        plan: &Arc<Plan>,
+        progress: &watch::Sender<Progress>,
+        repetition: u32,
+        cancel: &CancellationToken,
+    ) -> Result<Samples, LoadError> {
+        match self {
+            Self::Threads(targets) => run(plan, targets, progress, repetition, cancel).await,
+            Self::Fleet(fleet) => fleet.run(plan, progress, repetition, cancel).await,
+        }
     }
 }
 
@@ -119,7 +208,7 @@ pub async fn check(
 /// When the generator cannot run.
 pub async fn run(
     plan: &Arc<Plan>,
-    target: &Arc<Target>,
+    targets: &[Arc<Target>],
     progress: &watch::Sender<Progress>,
     repetition: u32,
     cancel: &CancellationToken,
@@ -129,13 +218,11 @@ pub async fn run(
     let _guard = stop.clone().drop_guard();
     let shared = Arc::new(Shared {
         plan: Arc::clone(plan),
-        target: Arc::clone(target),
+        targets: targets.to_vec(),
         origin: Instant::now(),
         stop,
-        live: Live {
-            scenarios: plan.scenarios.iter().map(|_| LiveScenario::default()).collect(),
-            ..Live::default()
-        },
+        live: Live::new(plan),
+        unseen: Live::new(plan),
     });
     let (threads, results) = start(&shared)?;
     let mut samples = collect(&shared, results, progress, repetition, cancel).await;

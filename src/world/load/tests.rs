@@ -133,7 +133,7 @@ async fn run_at(server: &Server, text: &str) -> (Arc<Plan>, Samples) {
     let cancel = CancellationToken::new();
     let plan = Arc::new(mk_plan(&server.url(), text));
     let target = Target::resolve(&server.url(), &plan, &cancel).await.unwrap();
-    let samples = run(&plan, &Arc::new(target), &watch::Sender::default(), 0, &cancel)
+    let samples = run(&plan, &[Arc::new(target)], &watch::Sender::default(), 0, &cancel)
         .await
         .unwrap();
     (plan, samples)
@@ -634,4 +634,63 @@ async fn a_certificate_that_is_not_trusted_is_no_target() {
         );
     }
     server.abort();
+}
+
+#[tokio::test]
+async fn a_baseline_gets_the_same_load_and_is_part_of_no_figure() {
+    let target = Server::start(|_| Reply::Answer(200, "ok")).await;
+    let baseline = Server::start(|_| Reply::Answer(200, "ok")).await;
+    let text = format!(
+        "baseline: {{url: '{}'}}\nscenarios: {{a: {{executor: per-vu-iterations, vus: 4, iterations: 25}}}}\n\
+         thresholds: {{http_req_duration: ['p(50)<1000000*baseline'], http_reqs: ['count==100']}}",
+        baseline.url()
+    );
+    let plan = mk_plan(&target.url(), &text);
+    assert_eq!(plan.max_vus(), 8);
+    let origins = Origins {
+        target: target.url(),
+        baseline: Some(baseline.url()),
+    };
+    let checked = check(plan, origins, watch::Sender::default(), &CancellationToken::new())
+        .await
+        .unwrap();
+    assert_eq!(
+        checked.verdict.outcome,
+        LoadOutcome::Pass,
+        "{:?}",
+        checked.verdict
+    );
+    assert_eq!(checked.samples.request_count(), 100);
+    // Each was asked once whether it answers.
+    assert_eq!(
+        (target.requests.load(SeqCst), baseline.requests.load(SeqCst)),
+        (101, 101)
+    );
+    let compared = checked.verdict.thresholds[0].comparison.unwrap();
+    assert_eq!((compared.samples, compared.baseline_samples), (100, 100));
+}
+
+#[tokio::test]
+async fn a_baseline_that_fails_is_no_measure() {
+    let target = Server::start(|_| Reply::Answer(200, "ok")).await;
+    let baseline = Server::start(|_| Reply::Answer(500, "no")).await;
+    let text = format!(
+        "baseline: {{url: '{}'}}\nvus: 4\niterations: 100\nstrict: {{maxExtend: 0}}\n\
+         thresholds: {{http_req_duration: ['p(50)<1000000*baseline']}}",
+        baseline.url()
+    );
+    let plan = mk_plan(&target.url(), &text);
+    let origins = Origins {
+        target: target.url(),
+        baseline: Some(baseline.url()),
+    };
+    let checked = check(plan, origins, watch::Sender::default(), &CancellationToken::new())
+        .await
+        .unwrap();
+    assert_eq!(checked.verdict.outcome, LoadOutcome::Inconclusive);
+    assert!(
+        checked.verdict.reason.contains("the baseline itself fails"),
+        "{}",
+        checked.verdict.reason
+    );
 }

@@ -29,14 +29,16 @@ use crate::verify::schedule::{Arrivals, weighted, working_times};
 pub struct Shared {
     /// What to do.
     pub plan: Arc<Plan>,
-    /// Where to do it.
-    pub target: Arc<Target>,
+    /// Where to do it: the target, and the baseline where there is one. Empty where other processes send the load.
+    pub targets: Vec<Arc<Target>>,
     /// The start of the check.
     pub origin: Instant,
     /// Ends everything at once.
     pub stop: CancellationToken,
-    /// Counters that are shown while the check runs.
+    /// Counters that are shown while the check runs: those of the target.
     pub live: Live,
+    /// The same of the baseline, which nobody is shown.
+    pub unseen: Live,
 }
 
 /// Counters of a check that runs.
@@ -198,6 +200,8 @@ struct Worker {
 struct Working {
     worker: Rc<Worker>,
     user: User,
+    /// What it sends to: index of [`Shared::targets`].
+    side: usize,
     scenario: usize,
     /// Its number among the scenario's virtual users.
     vu: u32,
@@ -220,10 +224,30 @@ pub enum Budget {
     Common(u64),
 }
 
+// === impl Shared ===
+
+impl Shared {
+    /// The counters of a side: 0 is the target, 1 the baseline.
+    fn side(&self, side: usize) -> &Live {
+        if side == 0 { &self.live } else { &self.unseen }
+    }
+}
+
+impl Live {
+    /// Counters of `plan` that are all zero.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            scenarios: plan.scenarios.iter().map(|_| LiveScenario::default()).collect(),
+            ..Self::default()
+        }
+    }
+}
+
 // === impl Worker ===
 
 impl Worker {
-    /// Starts this worker's share of a scenario's virtual users.
+    /// Starts this worker's share of a scenario's virtual users, for each side the same.
     fn start(
         self: &Rc<Self>,
         tasks: &mut JoinSet<()>,
@@ -232,6 +256,21 @@ impl Worker {
         index: usize,
         workers: usize,
     ) -> io::Result<()> {
+        for side in 0..self.shared.targets.len() {
+            self.start_side(tasks, side, number, scenario, (index, workers))?;
+        }
+        Ok(())
+    }
+
+    fn start_side(
+        self: &Rc<Self>,
+        tasks: &mut JoinSet<()>,
+        side: usize,
+        number: usize,
+        scenario: &Scenario,
+        (index, workers): (usize, usize),
+    ) -> io::Result<()> {
+        let share = self.shared.plan.share;
         if let Executor::ArrivalRate {
             start,
             time_unit,
@@ -243,30 +282,35 @@ impl Worker {
             // The free users of an arrival rate are one pool, which stays with one thread.
             if number % workers == index {
                 let begin = self.shared.origin + scenario.start;
-                let moments = Arrivals::new(*start, *time_unit, stages).map(move |due| begin + due);
-                let clock = Clock::start(moments, self.shared.stop.clone())?;
-                tasks.spawn_local(Rc::clone(self).arrivals(number, clock, *pre_allocated, *max));
+                let all = Arrivals::new(*start, *time_unit, stages);
+                let own = all.skip(share.index as usize).step_by(share.of as usize);
+                let clock = Clock::start(own.map(move |due| begin + due), self.shared.stop.clone())?;
+                let users = (*pre_allocated, *max);
+                tasks.spawn_local(Rc::clone(self).arrivals(side, number, clock, users));
             }
             return Ok(());
         }
-        for vu in (0..scenario.executor.max_vus()).filter(|vu| *vu as usize % workers == index) {
+        let is_own = |vu: &u32| vu % share.of == share.index && (vu / share.of) as usize % workers == index;
+        for vu in (0..scenario.executor.max_vus()).filter(is_own) {
             let budget = match &scenario.executor {
-                Executor::SharedIterations { iterations, .. } => Budget::Common(*iterations),
+                Executor::SharedIterations { iterations, .. } => Budget::Common(share.part(*iterations)),
                 Executor::PerVuIterations { iterations, .. } => Budget::Own(*iterations),
                 _ => Budget::Endless,
             };
-            tasks.spawn_local(self.working(number, vu).loops(shifts(scenario, vu), budget));
+            tasks.spawn_local(self.working(side, number, vu).loops(shifts(scenario, vu), budget));
         }
         Ok(())
     }
 
-    fn working(self: &Rc<Self>, scenario: usize, vu: u32) -> Working {
-        let addresses = self.shared.target.addresses();
+    fn working(self: &Rc<Self>, side: usize, scenario: usize, vu: u32) -> Working {
+        let target = &self.shared.targets[side];
+        let addresses = target.addresses();
         let address = addresses[vu as usize % addresses.len()];
-        self.live(scenario).ready.fetch_add(1, Relaxed);
+        self.live(side, scenario).ready.fetch_add(1, Relaxed);
         Working {
             worker: Rc::clone(self),
-            user: User::new(Arc::clone(&self.shared.target), address),
+            user: User::new(Arc::clone(target), address),
+            side,
             scenario,
             vu,
             iteration: 0,
@@ -276,12 +320,16 @@ impl Worker {
     }
 
     /// Starts an iteration whenever one is due, on a user that is free.
-    async fn arrivals(self: Rc<Self>, number: usize, mut clock: Clock, pre_allocated: u32, max: u32) {
+    async fn arrivals(self: Rc<Self>, side: usize, number: usize, mut clock: Clock, users: (u32, u32)) {
+        let share = self.shared.plan.share;
+        let part = |users: u32| u32::try_from(share.part(u64::from(users))).unwrap_or(users);
+        let (pre_allocated, max) = (part(users.0), part(users.1));
+        let own = |user: u32| user * share.of + share.index;
         let scenario = &self.shared.plan.scenarios[number];
         let stop = self.shared.origin + scenario.end();
         let free: Rc<RefCell<Vec<Working>>> = Rc::default();
         for vu in 0..pre_allocated {
-            free.borrow_mut().push(self.working(number, vu));
+            free.borrow_mut().push(self.working(side, number, own(vu)));
         }
         let mut users = pre_allocated;
         let mut tasks = JoinSet::new();
@@ -294,39 +342,38 @@ impl Worker {
                 Some(working) => working,
                 None if users < max => {
                     users += 1;
-                    self.working(number, users - 1)
+                    self.working(side, number, own(users - 1))
                 }
                 None => {
-                    self.live(number).dropped.fetch_add(1, Relaxed);
+                    self.live(side, number).dropped.fetch_add(1, Relaxed);
                     let at = due.saturating_duration_since(self.shared.origin);
                     if at >= self.shared.plan.strict.warmup {
-                        self.samples
-                            .borrow_mut()
-                            .add_dropped(&self.shared.plan, index16(number), at);
+                        self.samples.borrow_mut().side(side).add_dropped(
+                            &self.shared.plan,
+                            index16(number),
+                            at,
+                        );
                     }
                     continue;
                 }
             };
             let free = Rc::clone(&free);
             tasks.spawn_local(async move {
-                let live = &working.worker.shared.live.scenarios[number];
-                live.vus.fetch_add(1, Relaxed);
+                working.live().vus.fetch_add(1, Relaxed);
                 working.worker.note_lag(due.elapsed());
                 let stop_token = working.worker.shared.stop.clone();
                 let stopped = pin!(stop_token.cancelled());
                 let cut = pin!(sleep_until(stop));
                 working.iteration(Some(due), cut, stopped).await;
-                working.worker.shared.live.scenarios[number]
-                    .vus
-                    .fetch_sub(1, Relaxed);
+                working.live().vus.fetch_sub(1, Relaxed);
                 free.borrow_mut().push(working);
             });
         }
         join_all(&mut tasks).await;
     }
 
-    fn live(&self, scenario: usize) -> &LiveScenario {
-        &self.shared.live.scenarios[scenario]
+    fn live(&self, side: usize, scenario: usize) -> &LiveScenario {
+        &self.shared.side(side).scenarios[scenario]
     }
 
     fn note_lag(&self, lag: Duration) {
@@ -405,17 +452,19 @@ impl Working {
             let begin = due.take().unwrap_or_else(Instant::now);
             let lag = begin.elapsed();
             self.under_way = Some((*index, begin));
-            let scenario = self.scenario;
+            let (side, scenario) = (self.side, self.scenario);
             let mut answer = self
                 .user
-                .perform(request, |hop| worker.record(scenario, *index, begin, hop, true))
+                .perform(request, |hop| {
+                    worker.record((side, scenario), *index, begin, hop, true)
+                })
                 .await;
             self.under_way = None;
             // A request that was sent late was late for whoever waited for it.
             if let (true, Some(timings)) = (lag > Duration::ZERO, &mut answer.timings) {
                 timings.sending += lag;
             }
-            worker.record(scenario, *index, begin, &answer, false);
+            worker.record((side, scenario), *index, begin, &answer, false);
             if !request.sleep.is_zero() {
                 tokio::time::sleep(request.sleep).await;
             }
@@ -432,14 +481,15 @@ impl Working {
                 ErrorKind::Interrupted
             };
             let answer = self.user.cut_off(error);
-            self.worker.record(self.scenario, index, begin, &answer, false);
+            self.worker
+                .record((self.side, self.scenario), index, begin, &answer, false);
         }
     }
 
     fn count_iteration(&mut self, begin: Instant, complete: bool) {
         let (sent, received) = self.user.new_bytes();
         let worker = &self.worker;
-        let live = worker.live(self.scenario);
+        let live = worker.live(self.side, self.scenario);
         let counter = if complete {
             &live.complete
         } else {
@@ -447,6 +497,7 @@ impl Working {
         };
         counter.fetch_add(1, Relaxed);
         let mut samples = worker.samples.borrow_mut();
+        let samples = samples.side(self.side);
         samples.data_sent += sent;
         samples.data_received += received;
         let warm = begin.saturating_duration_since(worker.shared.origin) >= worker.shared.plan.strict.warmup;
@@ -460,7 +511,7 @@ impl Working {
     }
 
     fn live(&self) -> &LiveScenario {
-        self.worker.live(self.scenario)
+        self.worker.live(self.side, self.scenario)
     }
 }
 
@@ -468,7 +519,14 @@ impl Working {
 
 impl Worker {
     /// Records an answer, and whether the request's checks hold of it.
-    fn record(&self, scenario: usize, index: usize, begin: Instant, answer: &Answer, hop: bool) {
+    fn record(
+        &self,
+        (side, scenario): (usize, usize),
+        index: usize,
+        begin: Instant,
+        answer: &Answer,
+        hop: bool,
+    ) {
         let plan = &self.shared.plan;
         let request = &plan.requests[index];
         let key = SeriesKey {
@@ -480,15 +538,17 @@ impl Worker {
             expected: hop || request.expects(answer.status),
             protocol: answer.protocol,
         };
-        self.shared.live.requests.fetch_add(1, Relaxed);
+        let live = self.shared.side(side);
+        live.requests.fetch_add(1, Relaxed);
         if key.failed() {
-            self.shared.live.failed.fetch_add(1, Relaxed);
+            live.failed.fetch_add(1, Relaxed);
         }
         let at = begin.saturating_duration_since(self.shared.origin);
         if at < plan.strict.warmup {
             return;
         }
         let mut samples = self.samples.borrow_mut();
+        let samples = samples.side(side);
         samples.add_request(plan, key, at, answer.timings);
         if hop {
             return;

@@ -7,15 +7,18 @@ mod scenario;
 mod target;
 
 use super::metric::Metric;
-use super::plan::{Plan, Request, Rule, Scenario, Stage, Strict};
+use super::plan::{Base, Plan, Request, Rule, Scenario, Share, Stage, Strict};
 use super::threshold::{Selection, Threshold, ThresholdError};
-use super::{Invalid, LoadCheckSpec, StageSpec};
+use super::{Invalid, LoadCheckSpec, Mode, StageSpec};
 use crate::config::duration::Duration;
 use request::{CheckNames, check_weights};
-use target::target;
+use target::{split_url, target};
 
 /// More virtual users than this need more sockets than a process usually may open.
 const MAX_VUS: u32 = 5_000;
+
+/// More pods than this take too long to start together.
+const MAX_PODS: u32 = 100;
 
 /// Longer than a gate can reasonably hold a promotion.
 const MAX_DURATION: Span = Span::from_secs(24 * 3600);
@@ -41,8 +44,12 @@ impl LoadCheckSpec {
         self.check_script(&mut problems);
         let strict = self.strict(&scenarios, &mut problems);
         check_selectors(&rules, &scenarios, &requests, &checks.names, &mut problems);
+        let baseline = self.baseline(&rules, &mut problems);
+        self.check_distribution(&scenarios, &mut problems);
         let plan = Plan {
             base,
+            baseline,
+            share: Share::default(),
             tls: self.target.tls.clone().unwrap_or_default(),
             wait_ready: self.target.wait_ready.timeout.get(),
             scenarios,
@@ -87,6 +94,85 @@ impl LoadCheckSpec {
                 &format!("/{field}"),
                 format!("{field} has no effect here: {why}"),
                 "remove it",
+            );
+        }
+    }
+
+    /// What the target is compared with; that and the rules that compare belong together.
+    fn baseline(&self, rules: &[Rule], problems: &mut Problems) -> Option<Base> {
+        let compares = rules.iter().find(|rule| rule.threshold.relative);
+        let Some(spec) = &self.baseline else {
+            if let Some(rule) = compares {
+                let pointer = format!("/thresholds/{}", escape(&rule.selection.to_string()));
+                let message = format!("{} compares with a baseline, and there is none", rule.source);
+                problems.add(&pointer, message, "set baseline: {service: …} or {url: …}");
+            }
+            return None;
+        };
+        let effect = match (&self.script, compares) {
+            (Some(_), _) => Some("a script says itself where requests go"),
+            (None, None) => Some("no threshold compares with it, as p(90)<1.10*baseline does"),
+            (None, Some(_)) if self.mode == Mode::K6 => Some("k6 has no such thresholds"),
+            (None, Some(_)) => None,
+        };
+        if let Some(why) = effect {
+            problems.add(
+                "/baseline",
+                format!("baseline has no effect here: {why}"),
+                "remove it",
+            );
+        }
+        match (&spec.service, &spec.url) {
+            (Some(service), None) if !service.name.is_empty() => Some(Base::Service(service.clone())),
+            (None, Some(url)) => match split_url(url) {
+                Ok((origin, path)) if path == "/" => Some(Base::Origin(origin)),
+                Ok(_) => {
+                    let message = "the baseline gets the requests of the target, and has no path of its own";
+                    problems.add(
+                        "/baseline/url",
+                        message.to_owned(),
+                        "write it as http://host:port",
+                    );
+                    None
+                }
+                Err(message) => {
+                    problems.add("/baseline/url", message, "write it as http://host:port");
+                    None
+                }
+            },
+            _ => {
+                let message = "exactly one of service and url is needed".to_owned();
+                problems.add("/baseline", message, "write for example service: my-service");
+                None
+            }
+        }
+    }
+
+    /// Every pod has something to do, and does what a single process can do.
+    fn check_distribution(&self, scenarios: &[Scenario], problems: &mut Problems) {
+        let Some(distribution) = &self.distribution else {
+            return;
+        };
+        if self.script.is_some() {
+            let message = "a script runs in one process".to_owned();
+            problems.add(
+                "/distribution",
+                message,
+                "write the requests as http, or remove it",
+            );
+        }
+        let pods = distribution.pods;
+        if !(1..=MAX_PODS).contains(&pods) {
+            let message = format!("{pods} pods cannot be started together");
+            problems.add("/distribution/pods", message, &format!("write 1 to {MAX_PODS}"));
+        }
+        let fewest = scenarios.iter().map(|scenario| scenario.executor.max_vus()).min();
+        if let Some(vus) = fewest.filter(|vus| *vus < pods) {
+            let message = format!("{pods} pods are more than the {vus} virtual users of a scenario");
+            problems.add(
+                "/distribution/pods",
+                message,
+                "each pod needs a virtual user of every scenario",
             );
         }
     }
@@ -490,6 +576,43 @@ mod tests {
         let both =
             mk_spec("target: {url: 'http://a'}\nvus: 1\nscenarios: {a: {executor: shared-iterations}}\n");
         assert_eq!(both.validate()[0].pointer, "/vus");
+    }
+
+    #[test]
+    fn a_baseline_and_what_compares_with_it_belong_together() {
+        let compares = "thresholds: {http_req_duration: ['p(90)<1.1*baseline']}";
+        for (text, says) in [
+            (compares.to_owned(), "there is none"),
+            ("baseline: {service: web}".to_owned(), "no threshold compares"),
+            (
+                format!("baseline: {{service: web}}\nmode: k6\n{compares}"),
+                "k6 has no such",
+            ),
+            (
+                format!("baseline: {{url: 'http://b/x'}}\n{compares}"),
+                "no path of its own",
+            ),
+            (format!("baseline: {{}}\n{compares}"), "exactly one"),
+            (
+                "vus: 2\nduration: 5s\ndistribution: {pods: 3}".to_owned(),
+                "more than the 2 virtual users",
+            ),
+            (
+                "vus: 2\nduration: 5s\ndistribution: {pods: 0}".to_owned(),
+                "0 pods",
+            ),
+        ] {
+            let problems = mk_spec(&format!("target: {{url: 'http://a'}}\n{text}\n")).validate();
+            assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+            assert!(problems[0].message.contains(says), "{text}: {problems:?}");
+        }
+        let right = format!(
+            "target: {{url: 'http://a'}}\nbaseline: {{url: 'http://b'}}\nvus: 4\nduration: 5s\ndistribution: {{pods: 3}}\n{compares}\n"
+        );
+        assert_eq!(
+            mk_spec(&right).compile().unwrap().baseline,
+            Some(Base::Origin("http://b".to_owned()))
+        );
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn check_tls(spec: &TargetSpec, problems: &mut Problems) {
 }
 
 /// A URL as its origin (`http://host:port`) and its path with query.
-fn split_url(url: &str) -> Result<(String, String), String> {
+pub(super) fn split_url(url: &str) -> Result<(String, String), String> {
     let quoted = |problem: &str| format!("`{url}` {problem}");
     let (scheme, rest) = url.split_once("://").ok_or_else(|| quoted("has no scheme"))?;
     if !matches!(scheme, "http" | "https") {
