@@ -185,10 +185,6 @@ pub fn main() -> ExitCode {
         }
     };
     let mut ui = Ui::new(cli.color, cli.quiet);
-    // The demo tells its own story, and its daemon's goes to a file.
-    if !matches!(cli.command, Command::Demo(_)) {
-        start_log(&ui, cli.verbose, cli.quiet, cli.log_format);
-    }
     let result = run_command(&mut ui, cli);
     match result {
         Ok(answer) => ExitCode::from(answer.code()),
@@ -199,7 +195,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Runs the command; what waits for nothing outside needs no runtime, whose threads would be most of its time.
+/// Runs the command; what waits for nothing outside needs no log and no runtime, which would be most of its time.
 fn run_command(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
     match &cli.command {
         Command::Render(args) => return render::render(ui, args),
@@ -208,6 +204,10 @@ fn run_command(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Man(args) => return manual::man(ui, args),
         Command::ExitCodes => return ui.print(&format!("{EXIT_CODES}\n")),
         _ => {}
+    }
+    // The demo tells its own story, and its daemon's goes to a file.
+    if !matches!(cli.command, Command::Demo(_)) {
+        start_log(ui, cli.verbose, cli.quiet, cli.log_format);
     }
     let runtime = runtime().map_err(|error| Failure::new(Kind::Bug, error))?;
     let result = runtime.block_on(dispatch(ui, cli));

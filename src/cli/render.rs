@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kustomize::{DirFiles, LoadRestrictor, Options, Warning};
+use kustomize::{Build, DirFiles, LoadRestrictor, Options, Warning};
 use manifest::{Manifest, yaml};
 
 use super::failure::{Answer, Failure};
@@ -56,7 +56,14 @@ pub fn render(ui: &mut Ui, args: &RenderArgs) -> Result<Answer, Failure> {
     for warning in &built.warnings {
         ui.story(&deprecation(warning));
     }
-    match &args.output {
+    let answer = write_out(ui, &built, args.output.as_deref());
+    // The process ends here: to free a large build would take a tenth of its time.
+    std::mem::forget(built);
+    answer
+}
+
+fn write_out(ui: &mut Ui, built: &Build, output: Option<&Path>) -> Result<Answer, Failure> {
+    match output {
         None => ui.print(&built.to_yaml()),
         Some(directory) if directory.is_dir() => {
             built.manifests.iter().try_for_each(|object| {

@@ -75,6 +75,7 @@ fn copy_metadata(new: &mut Resource, old: &Resource) {
     new.set_name(old.name());
     new.set_namespace(old.namespace());
     new.vars.clone_from(&old.vars);
+    new.move_annotations();
 }
 
 fn merge_data(new: &mut Resource, old: &Resource, field: &str) {

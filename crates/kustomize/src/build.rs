@@ -322,23 +322,26 @@ impl<'c, 'f> Loader<'c, 'f> {
     /// The bytes of a file.
     pub(crate) fn load(&self, path: &str) -> Result<Cow<'f, [u8]>> {
         let full = self.locate(path)?;
-        let content = self
-            .context
-            .files
-            .read(&full)
-            .map_err(|error| read_error(path, &error))?;
-        self.context.source(&full);
-        Ok(content)
+        self.read(path, &full)
     }
 
     /// The text of a file, and its full path.
     pub(crate) fn load_text(&self, path: &str) -> Result<(String, String)> {
         let full = self.locate(path)?;
-        let content = self.load(path)?;
-        match String::from_utf8(content.into_owned()) {
+        match String::from_utf8(self.read(path, &full)?.into_owned()) {
             Ok(text) => Ok((text, full)),
             Err(_) => Err(BuildError::new("file is not UTF-8").at(&full, 0).into()),
         }
+    }
+
+    fn read(&self, path: &str, full: &str) -> Result<Cow<'f, [u8]>> {
+        let content = self
+            .context
+            .files
+            .read(full)
+            .map_err(|error| read_error(path, &error))?;
+        self.context.source(full);
+        Ok(content)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
@@ -128,9 +129,25 @@ impl Files for MemoryFiles {
 pub struct DirFiles {
     root: PathBuf,
     limit: u64,
-    /// Directories without their symlinks: resolving the same ones for every file is most of what a build asks a
-    /// file system.
-    directories: Arc<Mutex<HashMap<String, PathBuf>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What was found out about paths. Asking a file system the same again for every file is most of what a build of
+/// many small files would do.
+#[derive(Debug, Default)]
+struct Known {
+    /// Directories without their symlinks.
+    directories: HashMap<String, PathBuf>,
+    /// The path that was asked for last: what is there, where it is and what it holds are asked in this order.
+    last: Option<(String, Found)>,
+}
+
+/// What is at a path.
+#[derive(Clone, Debug)]
+struct Found {
+    /// The absolute path, without symlinks.
+    full: PathBuf,
+    meta: fs::Metadata,
 }
 
 impl DirFiles {
@@ -150,7 +167,7 @@ impl DirFiles {
         Ok(Self {
             root,
             limit: Self::LIMIT,
-            directories: Arc::default(),
+            known: Arc::default(),
         })
     }
 
@@ -165,38 +182,52 @@ impl DirFiles {
         &self.root
     }
 
-    /// The place on disk of a path, if it is inside the root.
-    fn locate(&self, path: &str) -> Result<PathBuf, FilesError> {
-        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-        if matches!(name, "" | "." | "..") {
-            return self.canonical(path);
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is at a path, if it is inside the root.
+    fn find(&self, path: &str) -> Result<Found, FilesError> {
+        let found = self.ask(path)?;
+        self.known().last = Some((path.to_owned(), found.clone()));
+        Ok(found)
+    }
+
+    /// What was at a path when it was asked for last, else what is there now.
+    fn find_again(&self, path: &str) -> Result<Found, FilesError> {
+        match &self.known().last {
+            Some((last, found)) if last == path => return Ok(found.clone()),
+            _ => {}
         }
+        self.find(path)
+    }
+
+    fn ask(&self, path: &str) -> Result<Found, FilesError> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         let full = self.directory(directory)?.join(name);
         let meta = fs::symlink_metadata(&full).map_err(|error| io_error(&error))?;
-        if meta.is_symlink() {
-            self.canonical(path)
-        } else {
-            Ok(full)
+        let is_plain = !meta.is_symlink() && !matches!(name, "" | "." | "..");
+        if is_plain {
+            return Ok(Found { full, meta });
         }
+        let full = fs::canonicalize(full).map_err(|error| io_error(&error))?;
+        if !full.starts_with(&self.root) {
+            return Err(FilesError::Outside);
+        }
+        let meta = fs::metadata(&full).map_err(|error| io_error(&error))?;
+        Ok(Found { full, meta })
     }
 
     fn directory(&self, path: &str) -> Result<PathBuf, FilesError> {
-        let mut known = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(full) = known.get(path) {
+        if path.is_empty() {
+            return Ok(self.root.clone());
+        }
+        if let Some(full) = self.known().directories.get(path) {
             return Ok(full.clone());
         }
-        let full = self.canonical(path)?;
-        known.insert(path.to_owned(), full.clone());
+        let full = self.ask(path)?.full;
+        self.known().directories.insert(path.to_owned(), full.clone());
         Ok(full)
-    }
-
-    fn canonical(&self, path: &str) -> Result<PathBuf, FilesError> {
-        let full = fs::canonicalize(self.root.join(path)).map_err(|error| io_error(&error))?;
-        if full.starts_with(&self.root) {
-            Ok(full)
-        } else {
-            Err(FilesError::Outside)
-        }
     }
 }
 
@@ -210,8 +241,8 @@ fn io_error(error: &std::io::Error) -> FilesError {
 
 impl Files for DirFiles {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
-        let full = self.locate(path)?;
-        let meta = fs::metadata(&full).map_err(|error| io_error(&error))?;
+        let Found { full, meta } = self.find_again(path)?;
+        self.known().last = None;
         if meta.is_dir() {
             return Err(FilesError::NotAFile);
         }
@@ -225,20 +256,25 @@ impl Files for DirFiles {
                 limit: self.limit,
             });
         }
-        fs::read(&full).map(Cow::Owned).map_err(|error| io_error(&error))
+        let mut content = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default());
+        fs::File::open(&full)
+            // No more than was there a moment ago, also if the file grows.
+            .and_then(|file| file.take(meta.len()).read_to_end(&mut content))
+            .map_err(|error| io_error(&error))?;
+        Ok(Cow::Owned(content))
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {
-        let full = self.locate(path).ok()?;
-        Some(if full.is_dir() { Kind::Dir } else { Kind::File })
+        let meta = self.find(path).ok()?.meta;
+        Some(if meta.is_dir() { Kind::Dir } else { Kind::File })
     }
 
     fn resolve(&self, path: &str) -> Result<String, FilesError> {
-        let full = self.locate(path)?;
+        let full = self.find_again(path)?.full;
         let inside = full.strip_prefix(&self.root).map_err(|_| FilesError::Outside)?;
-        let segments: Option<Vec<&str>> = inside.iter().map(|segment| segment.to_str()).collect();
-        segments
-            .map(|s| s.join("/"))
+        inside
+            .to_str()
+            .map(str::to_owned)
             .ok_or_else(|| FilesError::Io("path is not UTF-8".to_owned()))
     }
 }

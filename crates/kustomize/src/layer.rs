@@ -206,12 +206,14 @@ impl<'c, 'f> Layer<'c, 'f> {
             let below = origin.map(|origin| origin.append(&item.value));
             let result = self.accumulate_path(context, accumulated, &item.value, below.as_ref());
             errors.take(self.place(item, result));
+            // Asked after each file, so that many of them cannot fill the memory first.
+            let most = context.options.max_objects;
+            if accumulated.resources.list().len() > most {
+                let why = format!("more than {most} objects in one build");
+                return Err(self.error(item.line, &item.field, why).into());
+            }
         }
-        errors.into_result()?;
-        if accumulated.resources.list().len() > context.options.max_objects {
-            return Err(format!("more than {} objects", context.options.max_objects).into());
-        }
-        Ok(())
+        errors.into_result()
     }
 
     fn accumulate_path(
@@ -479,14 +481,16 @@ impl<'c, 'f> Layer<'c, 'f> {
             run.map_err(|errors| placed(context, place, errors))?;
             // The label may stay in the output, but is left out of the comparison.
             let mut after = accumulated.resources.clone();
+            let mut moves_labels = false;
             for resource in after.list_mut() {
                 let mut labels = resource.labels();
                 if labels.remove("validated-by").is_some() {
+                    moves_labels |= resource.labels_first && resource.remembers() && !labels.is_empty();
                     resource.set_labels(&labels);
                 }
             }
             let nodes = |map: &ResMap| map.list().iter().map(|r| unplaced(&r.node)).collect::<Vec<_>>();
-            if nodes(&before) != nodes(&after) {
+            if moves_labels || nodes(&before) != nodes(&after) {
                 let error = BuildError::new("a validator shouldn't modify the resources");
                 return Err(context.located(place, error).into());
             }

@@ -70,6 +70,9 @@ pub(crate) struct Resource {
     pub lines_before: u32,
     /// The last link that was given to nodes of this object.
     pub last_link: u32,
+    /// The labels were there when the reference last wrote its memory to the annotations, which puts those at the
+    /// end of the metadata. A validator's comparison sees the order.
+    pub labels_first: bool,
 }
 
 const INTERNAL: &str = "internal.config.kubernetes.io/";
@@ -101,6 +104,7 @@ impl Resource {
             place,
             lines_before: 0,
             last_link: 0,
+            labels_first: false,
         };
         resource.read_memory();
         resource
@@ -206,6 +210,23 @@ impl Resource {
             namespace,
         });
         self.clear_empty_annotations();
+        self.move_annotations();
+    }
+
+    /// What writing its memory to the annotations does to their place in the reference: they come last.
+    pub(crate) fn move_annotations(&mut self) {
+        let Some(metadata) = self.node.get_mut("metadata") else {
+            return;
+        };
+        self.labels_first = metadata.get("labels").is_some();
+        if let Some(entries) = metadata.entries_mut()
+            && let Some(at) = entries
+                .iter()
+                .position(|(key, _)| key.as_str() == Some("annotations"))
+        {
+            let annotations = entries.remove(at);
+            entries.push(annotations);
+        }
     }
 
     /// What writing an annotation does to an empty `annotations` in the reference.
@@ -300,14 +321,12 @@ impl Resource {
             ..Node::mapping(entries.collect())
         }
         .with_place(place);
-        match metadata.get_mut(field) {
-            Some(old) => *old = map,
-            None => {
-                if let Some(entries) = metadata.entries_mut() {
-                    entries.push((Node::scalar(field), map));
-                }
-            }
+        // The reference makes the field anew, as the last one.
+        metadata.remove(field);
+        if let Some(entries) = metadata.entries_mut() {
+            entries.push((Node::scalar(field), map));
         }
+        self.labels_first = field == "annotations" && metadata.get("labels").is_some();
     }
 
     /// Runs a patch with a mark in the annotations, where the reference keeps its memory: a patch that

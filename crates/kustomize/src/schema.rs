@@ -28,14 +28,27 @@ struct Table {
     kinds: HashMap<(Box<str>, Box<str>), TypeId>,
     /// The definitions by name.
     names: HashMap<Box<str>, TypeId>,
-    /// (apiVersion, kind) to whether it is namespaced.
+    /// (apiVersion, kind) to whether it is namespaced, beside the builtin kinds.
     namespaced: HashMap<(Box<str>, Box<str>), bool>,
 }
 
-static BUILTIN: LazyLock<Table> = LazyLock::new(|| Table::parse(include_str!("../data/schema.txt")));
+/// What `tools/schema.py` writes: sorted lines of scopes (`N` or `C`, apiVersion, kind), then the types.
+const TABLE: &str = include_str!("../data/schema.txt");
+
+/// The builtin types. Only a strategic merge needs them.
+static BUILTIN: LazyLock<Table> = LazyLock::new(|| Table::parse(TABLE));
+
+/// The builtin kinds, sorted, and whether they are namespaced.
+static SCOPES: LazyLock<Vec<((&str, &str), bool)>> = LazyLock::new(|| {
+    let scope = |line: &'static str| {
+        let (what, key) = line.split_once(' ')?;
+        matches!(what, "N" | "C").then_some((key.split_once(' ')?, what == "N"))
+    };
+    TABLE.lines().map_while(scope).collect()
+});
 
 impl Table {
-    /// Reads the table that `tools/schema.py` writes.
+    /// Reads the types of the table.
     fn parse(text: &str) -> Self {
         let mut table = Self::default();
         let count = text.lines().filter(|line| line.starts_with("D ")).count();
@@ -44,10 +57,7 @@ impl Table {
             let mut words = line.split(' ');
             let (what, first) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             match what {
-                "N" | "C" => {
-                    let key = (first.into(), words.next().unwrap_or_default().into());
-                    table.namespaced.insert(key, what == "N");
-                }
+                "N" | "C" => {}
                 "T" => {
                     let kind = words.next().unwrap_or_default();
                     let id = words.next().and_then(|n| n.parse().ok()).unwrap_or_default();
@@ -279,9 +289,8 @@ impl Schema {
 
     /// Whether the schema knows the kind and knows it as cluster-scoped.
     pub(crate) fn is_cluster_scoped(&self, api_version: &str, kind: &str) -> bool {
-        let key = (Box::from(api_version), Box::from(kind));
-        if let Some(namespaced) = BUILTIN.namespaced.get(&key) {
-            return !namespaced;
+        if let Ok(at) = SCOPES.binary_search_by_key(&(api_version, kind), |(key, _)| *key) {
+            return !SCOPES[at].1;
         }
         let mut state = self.state.borrow_mut();
         if !state.loaded {
@@ -294,7 +303,7 @@ impl Schema {
         state
             .table
             .as_ref()
-            .and_then(|table| table.namespaced.get(&key))
+            .and_then(|table| table.namespaced.get(&(api_version.into(), kind.into())))
             .is_some_and(|namespaced| !namespaced)
     }
 
@@ -369,6 +378,10 @@ mod tests {
 
     #[test]
     fn scopes_are_known() {
+        assert!(
+            SCOPES.is_sorted() && SCOPES.len() > 80,
+            "binary search needs the order"
+        );
         let schema = Schema::default();
         assert!(schema.is_cluster_scoped("v1", "Namespace"));
         assert!(schema.is_cluster_scoped("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"));

@@ -230,7 +230,7 @@ fn a_build_of_too_many_objects_is_refused() {
         .map(|i| format!("{{kind: A, metadata: {{name: n{i}}}}}\n---\n"))
         .collect();
     let files: MemoryFiles = [
-        ("kustomization.yaml", "resources: [a.yaml]\n"),
+        ("kustomization.yaml", "resources: [a.yaml, none.yaml]\n"),
         ("a.yaml", &objects),
     ]
     .into_iter()
@@ -239,6 +239,14 @@ fn a_build_of_too_many_objects_is_refused() {
     options.max_objects = 49;
     let errors = build(&files, "", &options).unwrap_err().to_string();
     assert!(errors.contains("more than 49 objects"), "{errors}");
+    assert!(
+        errors.contains("kustomization.yaml:"),
+        "the place is told: {errors}"
+    );
+    assert!(
+        !errors.contains("none.yaml"),
+        "what comes after is not read: {errors}"
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn extend(hash: u64, segment: &str) -> u64 {
 impl FieldLines {
     /// The lines of all nodes below `root`; `files[place.source]` is the file of a place.
     pub fn of(root: &Node, files: Arc<[Arc<str>]>) -> Self {
-        let mut at = Vec::new();
+        let mut at = Vec::with_capacity(count(root));
         collect(root, ROOT, &mut at);
         at.sort_unstable();
         Self {
@@ -100,6 +100,10 @@ fn collect(node: &Node, hash: u64, at: &mut Vec<(u64, u32, u32)>) {
     if node.place.line != 0 {
         at.push((hash, node.place.source, node.place.line));
     }
+    collect_below(node, hash, at);
+}
+
+fn collect_below(node: &Node, hash: u64, at: &mut Vec<(u64, u32, u32)>) {
     match &node.data {
         Data::Scalar(_) => {}
         Data::Sequence(items) => {
@@ -112,30 +116,30 @@ fn collect(node: &Node, hash: u64, at: &mut Vec<(u64, u32, u32)>) {
             for (key, value) in entries {
                 let Some(text) = key.as_str() else { continue };
                 let below = extend(hash, text);
-                // A field is where its key is, as an editor would jump to it; its value may start lines below.
-                if key.place.line != 0 && value.place.line != 0 {
-                    at.push((below, key.place.source, key.place.line));
-                    collect_below(value, below, at);
-                } else {
+                if key.place.line == 0 || value.place.line == 0 {
                     collect(value, below, at);
+                    continue;
                 }
+                // A field is where its key is, as an editor would jump to it; its value may start lines below. But of
+                // a value that a patch put at the key of another file, the value's file counts.
+                let place = if key.place.source == value.place.source {
+                    key.place
+                } else {
+                    value.place
+                };
+                at.push((below, place.source, place.line));
+                collect_below(value, below, at);
             }
         }
     }
 }
 
-fn collect_below(node: &Node, hash: u64, at: &mut Vec<(u64, u32, u32)>) {
-    let own = at.len();
-    collect(node, hash, at);
-    // The value's own entry would be a second one for the same pointer.
-    if at.get(own).is_some_and(|entry| entry.0 == hash) {
-        let value = at.remove(own);
-        if let Some(key) = at.get_mut(own - 1)
-            && key.1 != value.1
-        {
-            // A patch replaced the value of a key that another file brought: the value's file counts.
-            *key = value;
-        }
+/// The number of values below a node that have a pointer, itself included.
+fn count(node: &Node) -> usize {
+    1 + match &node.data {
+        Data::Scalar(_) => 0,
+        Data::Sequence(items) => items.iter().map(count).sum(),
+        Data::Mapping(entries) => entries.iter().map(|(_, value)| count(value)).sum(),
     }
 }
 

@@ -364,7 +364,8 @@ impl Facts {
                 block: false,
             };
         }
-        if text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        let bytes = text.as_bytes();
+        if is_simple(bytes) {
             return Self {
                 multiline: false,
                 plain: true,
@@ -372,7 +373,6 @@ impl Facts {
                 block: true,
             };
         }
-        let bytes = text.as_bytes();
         let blank_at = |at: usize| bytes.get(at).is_none_or(|b| matches!(b, b' ' | b'\t'));
         let mut indicators = text.starts_with("---") || text.starts_with("...");
         let (mut multiline, mut special, mut break_space, mut space_break) = (false, false, false, false);
@@ -405,6 +405,12 @@ impl Facts {
             block: !(text.ends_with(' ') || space_break || special),
         }
     }
+}
+
+/// Whether no character of a text means anything to YAML, as in most names, images and paths.
+fn is_simple(text: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
+    text.first().is_some_and(u8::is_ascii_alphanumeric) && text.iter().all(plain)
 }
 
 #[cfg(test)]
