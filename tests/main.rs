@@ -13,6 +13,7 @@
 mod cli;
 mod dashboard;
 mod demo;
+mod faults;
 mod harness;
 mod k6;
 mod layers;

@@ -29,13 +29,28 @@ pub struct RunArgs {
     #[arg(long, env = "GITSYNC_LEADER_ELECT")]
     pub leader_elect: bool,
     /// How long other replicas wait after the last renewal of a Lease before they take over, in whole seconds
-    #[arg(long, value_name = "DURATION", default_value = "35s", requires = "leader_elect")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "35s",
+        requires = "leader_elect"
+    )]
     pub leader_elect_lease_duration: Duration,
     /// How long after the last renewal of its Lease a replica still writes
-    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "leader_elect")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        requires = "leader_elect"
+    )]
     pub leader_elect_renew_deadline: Duration,
     /// How often a Lease is renewed or looked at
-    #[arg(long, value_name = "DURATION", default_value = "5s", requires = "leader_elect")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "5s",
+        requires = "leader_elect"
+    )]
     pub leader_elect_retry_period: Duration,
     /// Address of the dashboard, the API, metrics and webhooks, for example 127.0.0.1:8080; port 0 takes a free one; by
     /// default nothing listens

@@ -195,7 +195,9 @@ impl Office {
             self.seat.abandon();
             match released {
                 Ok(()) => tracing::info!(env = %self.name, "the lease is released"),
-                Err(error) => tracing::warn!(env = %self.name, "the lease was not released: {}", chain(&error)),
+                Err(error) => {
+                    tracing::warn!(env = %self.name, "the lease was not released: {}", chain(&error))
+                }
             }
         }
         self.election.note(&self.name, "", false);

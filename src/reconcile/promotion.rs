@@ -139,11 +139,13 @@ pub async fn promote(
             Proposal::Refused(why) => Plan::Leave(Promoted::Refused(why)),
         })
     };
-    Ok(match write_back(&shared.remote, &shared.identity, &shared.leader, plan).await? {
-        Written::Pushed(revision) => Promoted::Pushed(revision),
-        Written::Unchanged => Promoted::Nothing,
-        Written::Left(promoted) => promoted,
-    })
+    Ok(
+        match write_back(&shared.remote, &shared.identity, &shared.leader, plan).await? {
+            Written::Pushed(revision) => Promoted::Pushed(revision),
+            Written::Unchanged => Promoted::Nothing,
+            Written::Left(promoted) => promoted,
+        },
+    )
 }
 
 /// What promoting `proof` would commit and change, as people read it, with secrets masked; `None` when it would change

@@ -1,6 +1,7 @@
 //! Report: telling people and programs what was seen and done. Values in, text out; nothing is printed here.
 
 pub mod board;
+pub mod install;
 pub mod load_check;
 pub mod metrics;
 pub mod page;

@@ -8,6 +8,7 @@ pub mod execute;
 pub mod family;
 pub mod hooks;
 mod in_use;
+pub mod install;
 pub mod known;
 pub mod logs;
 pub mod observe;

@@ -153,20 +153,75 @@ mod tests {
         let cases = [
             ("it does not exist", None, none, Step::Create),
             ("it is mine", Some(mk_seen("me", "", 0)), none, Step::Renew),
-            ("it is mine and expired, and nobody took it", Some(mk_seen("me", "", 99)), none, Step::Renew),
+            (
+                "it is mine and expired, and nobody took it",
+                Some(mk_seen("me", "", 99)),
+                none,
+                Step::Renew,
+            ),
             ("another lives", Some(mk_seen("you", "", 34)), none, Step::Wait),
             ("another is gone", Some(mk_seen("you", "", 35)), none, Step::Take),
-            ("another is gone, and somebody had asked", Some(mk_seen("you", "her", 35)), none, Step::Take),
+            (
+                "another is gone, and somebody had asked",
+                Some(mk_seen("you", "her", 35)),
+                none,
+                Step::Take,
+            ),
             ("it was released", Some(mk_seen("", "", 0)), none, Step::Take),
-            ("it was released for me", Some(mk_seen("", "me", 0)), none, Step::Take),
-            ("it was released for another", Some(mk_seen("", "her", 34)), none, Step::Wait),
-            ("it was released for another who is gone", Some(mk_seen("", "her", 35)), none, Step::Take),
-            ("another has two more", Some(mk_seen("you", "", 1)), more, Step::Ask),
-            ("another has one more", Some(mk_seen("you", "", 1)), mk_share(1, 2, false), Step::Wait),
-            ("I wait for one already", Some(mk_seen("you", "", 1)), mk_share(0, 9, true), Step::Wait),
-            ("somebody else asked before", Some(mk_seen("you", "her", 1)), more, Step::Wait),
-            ("I am asked", Some(mk_seen("me", "you", 1)), mk_share(2, 2, false), Step::HandOver),
-            ("I am asked for my last one", Some(mk_seen("me", "you", 1)), mk_share(1, 1, false), Step::Renew),
+            (
+                "it was released for me",
+                Some(mk_seen("", "me", 0)),
+                none,
+                Step::Take,
+            ),
+            (
+                "it was released for another",
+                Some(mk_seen("", "her", 34)),
+                none,
+                Step::Wait,
+            ),
+            (
+                "it was released for another who is gone",
+                Some(mk_seen("", "her", 35)),
+                none,
+                Step::Take,
+            ),
+            (
+                "another has two more",
+                Some(mk_seen("you", "", 1)),
+                more,
+                Step::Ask,
+            ),
+            (
+                "another has one more",
+                Some(mk_seen("you", "", 1)),
+                mk_share(1, 2, false),
+                Step::Wait,
+            ),
+            (
+                "I wait for one already",
+                Some(mk_seen("you", "", 1)),
+                mk_share(0, 9, true),
+                Step::Wait,
+            ),
+            (
+                "somebody else asked before",
+                Some(mk_seen("you", "her", 1)),
+                more,
+                Step::Wait,
+            ),
+            (
+                "I am asked",
+                Some(mk_seen("me", "you", 1)),
+                mk_share(2, 2, false),
+                Step::HandOver,
+            ),
+            (
+                "I am asked for my last one",
+                Some(mk_seen("me", "you", 1)),
+                mk_share(1, 1, false),
+                Step::Renew,
+            ),
         ];
         for (name, seen, share, step) in cases {
             assert_eq!(decide(seen.as_ref(), "me", share), step, "{name}");
@@ -196,12 +251,14 @@ mod tests {
             for leases in 0..20_usize {
                 // The first process came first, and took all.
                 let mut holders = vec![0; leases];
-                let count = |holders: &[usize], who: usize| holders.iter().filter(|holder| **holder == who).count();
+                let count =
+                    |holders: &[usize], who: usize| holders.iter().filter(|holder| **holder == who).count();
                 let mut moves = 0;
                 loop {
                     let asked = (0..processes).find_map(|me| {
                         let wants = |lease: &usize| {
-                            let share = mk_share(count(&holders, me), count(&holders, holders[*lease]), false);
+                            let share =
+                                mk_share(count(&holders, me), count(&holders, holders[*lease]), false);
                             let seen = mk_seen(&holders[*lease].to_string(), "", 0);
                             decide(Some(&seen), &me.to_string(), share) == Step::Ask
                         };
@@ -228,10 +285,34 @@ mod tests {
         let good = Times::default();
         assert_eq!(good.check(), Ok(good));
         let cases = [
-            (Times { renew_deadline: good.lease, ..good }, TimesError::Deadline),
-            (Times { lease: SECOND / 2, ..good }, TimesError::Seconds),
-            (Times { retry: SECOND * 16, ..good }, TimesError::Retry),
-            (Times { retry: Duration::ZERO, ..good }, TimesError::Retry),
+            (
+                Times {
+                    renew_deadline: good.lease,
+                    ..good
+                },
+                TimesError::Deadline,
+            ),
+            (
+                Times {
+                    lease: SECOND / 2,
+                    ..good
+                },
+                TimesError::Seconds,
+            ),
+            (
+                Times {
+                    retry: SECOND * 16,
+                    ..good
+                },
+                TimesError::Retry,
+            ),
+            (
+                Times {
+                    retry: Duration::ZERO,
+                    ..good
+                },
+                TimesError::Retry,
+            ),
         ];
         for (times, error) in cases {
             assert_eq!(times.check(), Err(error), "{times:?}");

@@ -79,7 +79,13 @@ mod tests {
         });
         let leader = Leader::elected(Times::default(), Reading::now());
         let mut fence = FenceLayer(leader.clone()).layer(inner);
-        let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let methods = [
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ];
         for (deposed, reads) in [(false, 5), (true, 6)] {
             if deposed {
                 leader.end();

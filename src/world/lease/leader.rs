@@ -114,7 +114,11 @@ mod tests {
             (35, Err(Deposed)),
             (3600, Err(Deposed)),
         ] {
-            assert_eq!(standing(times, SECOND * age), answer.map(|left| SECOND * left), "{age} s");
+            assert_eq!(
+                standing(times, SECOND * age),
+                answer.map(|left| SECOND * left),
+                "{age} s"
+            );
         }
     }
 
@@ -122,14 +126,33 @@ mod tests {
     fn a_clock_that_jumps_ends_a_term_early_or_not_at_all_and_never_prolongs_it() {
         let times = Times::default();
         let now = Reading::now();
-        let at = |monotonic: Option<Instant>, wall: SystemTime| Reading { monotonic: monotonic.unwrap(), wall };
+        let at = |monotonic: Option<Instant>, wall: SystemTime| Reading {
+            monotonic: monotonic.unwrap(),
+            wall,
+        };
         let old = now.monotonic.checked_sub(SECOND * 31);
         let cases = [
             ("renewed just now", now, true),
-            ("the wall clock was put forward by a minute", at(Some(now.monotonic), now.wall - SECOND * 60), false),
-            ("the wall clock was put back by an hour", at(Some(now.monotonic), now.wall + SECOND * 3600), true),
-            ("put back, and not renewed for long", at(old, now.wall + SECOND * 3600), false),
-            ("the machine slept: only the wall clock went on", at(Some(now.monotonic), now.wall - SECOND * 31), false),
+            (
+                "the wall clock was put forward by a minute",
+                at(Some(now.monotonic), now.wall - SECOND * 60),
+                false,
+            ),
+            (
+                "the wall clock was put back by an hour",
+                at(Some(now.monotonic), now.wall + SECOND * 3600),
+                true,
+            ),
+            (
+                "put back, and not renewed for long",
+                at(old, now.wall + SECOND * 3600),
+                false,
+            ),
+            (
+                "the machine slept: only the wall clock went on",
+                at(Some(now.monotonic), now.wall - SECOND * 31),
+                false,
+            ),
         ];
         for (name, sent, may) in cases {
             assert_eq!(Leader::elected(times, sent).check().is_ok(), may, "{name}");

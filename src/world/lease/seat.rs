@@ -134,7 +134,10 @@ impl Seat {
 
     async fn look(&mut self, cluster: &Cluster) -> Result<(), ClusterError> {
         let found = cluster
-            .bounded(self.limit(), self.api(cluster).get_opt(&config_map_name(&self.environment)))
+            .bounded(
+                self.limit(),
+                self.api(cluster).get_opt(&config_map_name(&self.environment)),
+            )
             .await?;
         self.remember(found);
         Ok(())
@@ -142,7 +145,10 @@ impl Seat {
 
     async fn create(&mut self, cluster: &Cluster, sent: Reading) -> Result<Turn, ClusterError> {
         let labels = [
-            ("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned()),
+            (
+                "app.kubernetes.io/managed-by".to_owned(),
+                FIELD_MANAGER.to_owned(),
+            ),
             (ENVIRONMENT_LABEL.to_owned(), self.environment.to_string()),
         ];
         let mut lease = Lease {
@@ -241,7 +247,10 @@ impl Seat {
 
     fn remember(&mut self, lease: Option<Lease>) {
         let key = |lease: &Option<Lease>| {
-            let spec = lease.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
+            let spec = lease
+                .as_ref()
+                .and_then(|lease| lease.spec.clone())
+                .unwrap_or_default();
             (spec.holder_identity, spec.renew_time, spec.lease_transitions)
         };
         if key(&lease) != key(&self.lease) {
@@ -304,5 +313,6 @@ impl Seat {
 
 fn holder(lease: &Lease) -> &str {
     let spec = lease.spec.as_ref();
-    spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
+    spec.and_then(|spec| spec.holder_identity.as_deref())
+        .unwrap_or_default()
 }
