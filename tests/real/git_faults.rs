@@ -1,6 +1,7 @@
 //! Faults of git: the branch is rewritten, deleted, flooded, refused. Prod keeps what was proved, and all of it mends
 //! itself once git does.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -84,11 +85,13 @@ fn a_burst_of_ten_thousand_commits_comes_down_to_the_last() {
             tags::slow(number)
         };
         let text = overlay.replace(&tags::good(1), &tag);
-        stream += &format!(
+        let written = write!(
+            stream,
             "commit refs/heads/main\ncommitter A Developer <developer@example.com> {} +0000\ndata 1\nx\n{from}M 100644 inline {STAGING}\ndata {}\n{text}\n",
             1_900_000_000 + u64::from(number),
             text.len(),
         );
+        written.unwrap();
     }
     let mut command = Command::new("git");
     hermetic(&mut command);

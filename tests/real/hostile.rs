@@ -1,6 +1,7 @@
 //! Hostile repositories: whoever may write one environment's directory reaches nothing else by it. The daemon says what
 //! is wrong, stays small, and goes on with everybody else's.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -54,7 +55,12 @@ fn attacks(outside: &Path) -> Vec<Attack> {
     let mut aliases = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let before = format!("*a{}", level - 1);
-        aliases += &format!("a{level}: &a{level} [{}]\n", [before.as_str(); 9].join(", "));
+        writeln!(
+            aliases,
+            "a{level}: &a{level} [{}]",
+            [before.as_str(); 9].join(", ")
+        )
+        .unwrap();
     }
     let bomb = format!("{aliases}{}", config_map("{}"));
     vec![
