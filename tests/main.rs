@@ -21,12 +21,20 @@ mod percentiles;
 mod real;
 mod render;
 mod sandbox;
+mod scenes;
 
 /// A scenario that only one kind of cluster runs would let the two drift apart.
 #[test]
 fn every_scenario_runs_on_both_kinds_of_clusters() {
     /// What is about the real control plane, or needs no cluster.
-    const ALONE: [&str; 3] = ["control_plane", "processes", "repositories"];
+    const ALONE: [&str; 6] = [
+        "control_plane",
+        "ha",
+        "install",
+        "outages",
+        "processes",
+        "repositories",
+    ];
     let modules = |path: &str| {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         let text = std::fs::read_to_string(root.join(path)).unwrap();
@@ -54,6 +62,7 @@ fn every_file_is_declared() {
         ("dashboard", "dashboard/mod.rs"),
         ("demo", "demo/mod.rs"),
         ("sandbox", "sandbox/mod.rs"),
+        ("scenes", "scenes/mod.rs"),
         ("k6", "k6/mod.rs"),
     ] {
         let declared = std::fs::read_to_string(root.join(parent)).unwrap();

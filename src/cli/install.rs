@@ -261,6 +261,8 @@ async fn cluster(context: &Context, name: Option<&str>) -> Result<Cluster, Failu
         },
         impersonate: None,
         sync: crate::config::environment::Sync::default(),
+        on_failure: crate::config::environment::OnFailure::default(),
+        allow: None,
     };
     connect(&spec, context.args.kubeconfig.as_deref(), &Leader::alone())
         .await

@@ -366,6 +366,7 @@ mod tests {
     use super::*;
     use crate::model::{CommitMessage, Edit};
     use crate::world::git::{Git, GitOptions, Identity};
+    use crate::world::lease::Leader;
 
     const ENVIRONMENT: &str = "apiVersion: gitsync.dev/v1alpha1\nkind: Environment\nmetadata: {name: prod}\nspec: {cluster: {context: prod}}\n";
 
@@ -398,7 +399,9 @@ mod tests {
 
         let other = open();
         let edit = mk_edit("environments/prod/kustomization.yaml", "resources: []\n");
-        let pushed = other.commit_and_push(&before, &edit, &message, &identity, "environments/prod");
+        let leader = Leader::alone();
+        let target = "environments/prod";
+        let pushed = other.commit_and_push(&leader, &before, &edit, &message, &identity, target);
         let pushed = pushed.await.unwrap().unwrap().revision;
         assert_eq!(other.fetch().await.unwrap().revision, pushed);
 

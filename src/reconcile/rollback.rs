@@ -55,11 +55,13 @@ pub async fn take_back(
             message: wish.message,
         }))
     };
-    Ok(match write_back(&shared.remote, &shared.identity, plan).await? {
-        Written::Pushed(revision) => RolledBack::Pushed(revision),
-        Written::Unchanged => RolledBack::Left("it is as it was before the promotion".to_owned()),
-        Written::Left(why) => RolledBack::Left(why),
-    })
+    Ok(
+        match write_back(&shared.remote, &shared.identity, &shared.leader, plan).await? {
+            Written::Pushed(revision) => RolledBack::Pushed(revision),
+            Written::Unchanged => RolledBack::Left("it is as it was before the promotion".to_owned()),
+            Written::Left(why) => RolledBack::Left(why),
+        },
+    )
 }
 
 /// Whether the last commit that changed a directory was a promotion.

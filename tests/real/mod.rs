@@ -5,28 +5,23 @@
 
 use crate::harness::pair as clusters;
 
-mod api_faults;
 mod bad_input;
 mod control_plane;
-mod crash;
 mod dashboard;
 mod drift;
 mod faults;
 mod gate;
-mod git_faults;
 mod ha;
-mod hostile;
 mod install;
 mod kills;
 mod main_loop;
+mod outages;
 mod preview;
 mod processes;
 mod races;
 mod repositories;
 mod requests;
-mod secrets;
 mod stage;
-mod storm;
 mod story;
 mod sync_options;
 mod wheel;
