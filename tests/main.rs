@@ -13,6 +13,7 @@
 mod cli;
 mod dashboard;
 mod demo;
+mod faults;
 mod harness;
 mod k6;
 mod layers;
@@ -20,12 +21,22 @@ mod percentiles;
 mod real;
 mod render;
 mod sandbox;
+mod scenes;
 
 /// A scenario that only one kind of cluster runs would let the two drift apart.
 #[test]
 fn every_scenario_runs_on_both_kinds_of_clusters() {
     /// What is about the real control plane, or needs no cluster; `sync_options` has not been tried on sandboxes yet.
-    const ALONE: [&str; 4] = ["control_plane", "processes", "repositories", "sync_options"];
+    const ALONE: [&str; 8] = [
+        "control_plane",
+        "ha",
+        "install",
+        "newcomer",
+        "outages",
+        "processes",
+        "repositories",
+        "sync_options",
+    ];
     let modules = |path: &str| {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         let text = std::fs::read_to_string(root.join(path)).unwrap();
@@ -53,6 +64,7 @@ fn every_file_is_declared() {
         ("dashboard", "dashboard/mod.rs"),
         ("demo", "demo/mod.rs"),
         ("sandbox", "sandbox/mod.rs"),
+        ("scenes", "scenes/mod.rs"),
         ("k6", "k6/mod.rs"),
     ] {
         let declared = std::fs::read_to_string(root.join(parent)).unwrap();

@@ -47,6 +47,14 @@ pub struct GlobalArgs {
     /// File with the password or token for git over https; read anew at each use
     #[arg(long, global = true, env = "GITSYNC_GIT_TOKEN_FILE", value_name = "FILE")]
     pub git_token_file: Option<PathBuf>,
+    /// File with the password or token for pushing, if it differs from the one for reading
+    #[arg(
+        long,
+        global = true,
+        env = "GITSYNC_GIT_WRITE_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    pub git_write_token_file: Option<PathBuf>,
     /// Private key for git over ssh
     #[arg(
         long,
@@ -59,6 +67,15 @@ pub struct GlobalArgs {
     /// Host keys for git over ssh; a host that is not in it is refused
     #[arg(long, global = true, env = "GITSYNC_SSH_KNOWN_HOSTS", value_name = "FILE")]
     pub ssh_known_hosts: Option<PathBuf>,
+    /// Private key for pushing over ssh, if it differs from the one for reading
+    #[arg(
+        long,
+        global = true,
+        env = "GITSYNC_SSH_WRITE_KEY",
+        value_name = "FILE",
+        requires = "ssh_known_hosts"
+    )]
+    pub ssh_write_key: Option<PathBuf>,
     /// Certificates (PEM) of authorities to trust for git over https, besides the system's
     #[arg(long, global = true, env = "GITSYNC_GIT_CA_FILE", value_name = "FILE")]
     pub git_ca_file: Option<PathBuf>,
@@ -126,6 +143,7 @@ impl Context {
         options.cache.clone_from(&self.args.cache_dir);
         options.ca_file.clone_from(&self.args.git_ca_file);
         options.read = self.credentials();
+        options.write = self.write_credentials();
         Ok(Remote::new(
             Git::open(&options).map_err(git_failure)?,
             self.cancel.clone(),
@@ -146,6 +164,23 @@ impl Context {
             known_hosts: args.ssh_known_hosts.clone(),
         };
         Credentials { ssh, ..http }
+    }
+
+    /// What to push with, where that is another account than the one for reading.
+    fn write_credentials(&self) -> Option<Credentials> {
+        let args = &self.args;
+        if args.git_write_token_file.is_none() && args.ssh_write_key.is_none() {
+            return None;
+        }
+        let mut write = self.credentials();
+        if let Some(file) = &args.git_write_token_file {
+            let username = args.git_username.clone().unwrap_or_else(|| "git".to_owned());
+            write.basic = Credentials::token_file(username, file).basic;
+        }
+        if let Some(key) = &args.ssh_write_key {
+            write.ssh.identity = Some(key.clone());
+        }
+        Some(write)
     }
 
     /// Who commits are made by: git's own variables, the working copy's configuration, else gitsync.

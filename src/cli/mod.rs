@@ -13,6 +13,7 @@ pub mod failure;
 pub mod history;
 pub mod image;
 pub mod init;
+pub mod install;
 pub mod litter;
 pub mod manual;
 pub mod promote;
@@ -157,6 +158,10 @@ enum Command {
     Tree(why::TreeArgs),
     /// Add what is missing to a repository, new or with kustomize overlays
     Init(init::InitArgs),
+    /// Print, or apply, what runs gitsync in a cluster, with the rights that the repository needs
+    Install(install::InstallArgs),
+    /// Remove gitsync from a cluster, and leave everything that it applied
+    Uninstall(install::UninstallArgs),
     /// Find what does not work in git, kubeconfig, clusters and permissions, and what mends it
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of gitsync's own kinds
@@ -252,6 +257,8 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::Why(args) => why::why(ui, &context, args).await,
         Command::Tree(args) => why::tree(ui, &context, args).await,
         Command::Init(args) => init::init(ui, &context, args),
+        Command::Install(args) => install::install(ui, &context, args).await,
+        Command::Uninstall(args) => install::uninstall(ui, &context, args).await,
         Command::Doctor(args) => doctor::doctor(ui, &context, args).await,
         Command::Completions(args) => manual::completions(ui, args),
         Command::Complete(args) => complete::complete(ui, &context, args).await,

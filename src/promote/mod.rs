@@ -8,3 +8,5 @@ pub mod overlay;
 pub mod proof;
 pub mod propose;
 pub mod rollback;
+#[cfg(test)]
+mod tests;

@@ -400,7 +400,8 @@ mod tests {
         let other = open();
         let edit = mk_edit("environments/prod/kustomization.yaml", "resources: []\n");
         let leader = Leader::alone();
-        let pushed = other.commit_and_push(&leader, &before, &edit, &message, &identity, "environments/prod");
+        let target = "environments/prod";
+        let pushed = other.commit_and_push(&leader, &before, &edit, &message, &identity, target);
         let pushed = pushed.await.unwrap().unwrap().revision;
         assert_eq!(other.fetch().await.unwrap().revision, pushed);
 

@@ -3,6 +3,7 @@
 pub mod board;
 pub mod findings;
 pub mod history;
+pub mod install;
 pub mod load_check;
 pub mod metrics;
 pub mod page;

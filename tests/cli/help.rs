@@ -35,6 +35,8 @@ fn the_overview_names_every_command_in_one_line() {
   why          Tell what an environment, or one object of it, waits for
   tree         Show every object of an environment and how it is
   init         Add what is missing to a repository, new or with kustomize overlays
+  install      Print, or apply, what runs gitsync in a cluster, with the rights that the repository needs
+  uninstall    Remove gitsync from a cluster, and leave everything that it applied
   doctor       Find what does not work in git, kubeconfig, clusters and permissions, and what mends it
   schema       Print the JSON Schema of gitsync's own kinds
   completions  Print the completion script of a shell
@@ -81,6 +83,8 @@ fn every_command_has_a_help_with_its_options_explained() {
         "why",
         "tree",
         "init",
+        "install",
+        "uninstall",
         "doctor",
         "schema",
         "completions",

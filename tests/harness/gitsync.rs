@@ -106,6 +106,21 @@ impl Daemon {
         self.process.exit_code()
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Stops it in the middle of whatever it does (SIGSTOP), until [`Self::resume`].
+    pub fn pause(&mut self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub fn resume(&mut self) {
+        self.process.signal("CONT");
+    }
+
     /// Kills it, as `kill -9` does, and waits for its end.
     pub fn kill(mut self) {
         self.process.kill();

@@ -181,18 +181,23 @@ impl Process {
         tail(&self.name, &self.log, lines)
     }
 
-    fn signal(&mut self, signal: &str) {
+    /// Sends the program a signal, for example `STOP`, if it still runs.
+    pub fn signal(&mut self, signal: &str) {
         if self.exit_code().is_some() {
             return;
         }
-        let pid = self.pid.to_string();
-        drop(
-            Command::new("/bin/sh")
-                .args(["-c", "kill -s \"$1\" \"$2\"", "kill", signal, &pid])
-                .stderr(Stdio::null())
-                .status(),
-        );
+        send(signal, self.pid);
     }
+}
+
+/// Sends a signal to a program by the id of its process, which the caller's [`Process`] still guards.
+pub fn send(signal: &str, pid: u32) {
+    drop(
+        Command::new("/bin/sh")
+            .args(["-c", "kill -s \"$1\" \"$2\"", "kill", signal, &pid.to_string()])
+            .stderr(Stdio::null())
+            .status(),
+    );
 }
 
 impl Drop for Process {

@@ -13,6 +13,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::Cluster;
 use crate::config::environment::{EnvironmentSpec, Impersonate};
+use crate::problem::chain;
 use crate::world::lease::{FenceLayer, Leader};
 
 /// How long a connection may take to open.
@@ -39,13 +40,13 @@ pub enum ConnectError {
     )]
     Missing,
     /// The kubeconfig is no kubeconfig.
-    #[error("kubeconfig {path} is not valid")]
+    #[error("kubeconfig {path} is not valid: {why}")]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What the reader says.
-        #[source]
-        source: KubeconfigError,
+        /// What the reader says, without what it quotes: an environment may name any file as its kubeconfig, and
+        /// nothing of that file may be told.
+        why: String,
     },
     /// The context is not there.
     #[error("kubeconfig {path} has no context `{context}`; it has {known}")]
@@ -183,10 +184,7 @@ fn read(path: Option<&Path>) -> Result<(String, Kubeconfig), ConnectError> {
     for path in &paths {
         let next = read_one(path)?;
         merged = Some(match merged {
-            Some(before) => before.merge(next).map_err(|source| ConnectError::Invalid {
-                path: path.clone(),
-                source,
-            })?,
+            Some(before) => before.merge(next).map_err(|error| invalid(path, &error))?,
             None => next,
         });
     }
@@ -226,11 +224,28 @@ fn read_one(path: &Path) -> Result<Kubeconfig, ConnectError> {
             path: path.to_owned(),
             source,
         },
-        source => ConnectError::Invalid {
-            path: path.to_owned(),
-            source,
-        },
+        error => invalid(path, &error),
     })
+}
+
+fn invalid(path: &Path, error: &KubeconfigError) -> ConnectError {
+    ConnectError::Invalid {
+        path: path.to_owned(),
+        why: without_quotes(&chain(error)),
+    }
+}
+
+/// A text with an ellipsis in place of everything that stands in quotes, to the last one of the kind.
+fn without_quotes(text: &str) -> String {
+    let mut text = text.to_owned();
+    for quote in ['"', '`', '\''] {
+        if let (Some(first), Some(last)) = (text.find(quote), text.rfind(quote))
+            && first < last
+        {
+            text.replace_range(first + 1..last, "…");
+        }
+    }
+    text
 }
 
 // === impl ConnectError ===
@@ -258,6 +273,35 @@ impl ConnectError {
             }
             Self::NotInCluster(_) => "use spec.cluster.context outside of a cluster".to_owned(),
             Self::Client { .. } => "check the certificates and keys of the context".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_file_that_is_no_kubeconfig_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        for text in [
+            "canary",
+            "\"canary\"",
+            "'canary'",
+            "- canary",
+            "clusters: canary",
+            "contexts: {canary",
+            "canary: 'can\nary",
+            "clusters: [{name: canary, cluster: [canary]}]",
+            "kind: \"a\\\"canary\\\"b\"\nusers: \"a\\\"canary\"",
+            "users: [{name: x, user: {exec: {interactiveMode: canary}}}]",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            if let Err(error) = read(Some(&path)) {
+                let told = format!("{}{error:?}", chain(&error));
+                assert!(!told.contains("canary"), "{text:?}: {told}");
+            }
         }
     }
 }

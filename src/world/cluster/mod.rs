@@ -11,6 +11,7 @@ pub mod family;
 pub mod forward;
 pub mod hooks;
 mod in_use;
+pub mod install;
 pub mod known;
 pub mod logs;
 pub mod observe;

@@ -1,0 +1,107 @@
+//! Faults of git: the branch is rewritten, deleted, flooded, refused. Prod keeps what was proved, and all of it mends
+//! itself once git does.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::harness::git::hermetic;
+use crate::harness::scene::{DEADLINE, Scene};
+use crate::harness::tags;
+use crate::harness::wait::wait_for;
+
+const STAGING: &str = "environments/staging/kustomization.yaml";
+
+#[track_caller]
+fn wait_for_log(daemon: &crate::harness::gitsync::Daemon, part: &str) {
+    wait_for(DEADLINE, &format!("the log says {part:?}"), || {
+        let log = daemon.log();
+        if log.contains(part) { Ok(()) } else { Err(log) }
+    });
+}
+
+#[test]
+fn a_history_that_is_rewritten_is_followed_and_told() {
+    let scene = Scene::new();
+    let first = scene.remote.head();
+    let daemon = scene.daemon();
+    scene.wait_until_running("prod", &tags::good(1), &daemon);
+    // Somebody throws the promotion away, and puts another image into staging.
+    scene.remote.git(&["update-ref", "refs/heads/main", &first]).ok();
+    scene.set_staging(&tags::good(1), &tags::good(2));
+    wait_for_log(&daemon, "the history of the branch was rewritten");
+    scene.wait_until_running("prod", &tags::good(2), &daemon);
+    assert_eq!(scene.promotions().len(), 1, "of the new history");
+}
+
+#[test]
+fn a_branch_that_is_deleted_changes_nothing_until_it_is_back() {
+    let scene = Scene::new();
+    let daemon = scene.daemon();
+    scene.wait_until_running("prod", &tags::good(1), &daemon);
+    let tip = scene.remote.head();
+    scene.remote.git(&["update-ref", "-d", "refs/heads/main"]).ok();
+    wait_for_log(&daemon, "main");
+    scene.wait_for_poll();
+    scene.wait_for_poll();
+    for environment in ["staging", "prod"] {
+        assert_eq!(scene.running(environment), tags::good(1));
+    }
+    scene.remote.git(&["update-ref", "refs/heads/main", &tip]).ok();
+    scene.set_staging(&tags::good(1), &tags::good(2));
+    scene.wait_until_running("prod", &tags::good(2), &daemon);
+}
+
+#[test]
+fn a_hook_that_refuses_the_promotion_is_quoted_and_asked_again() {
+    let scene = Scene::new();
+    scene.remote.refuse("the freeze is on");
+    let daemon = scene.daemon();
+    wait_for_log(&daemon, "the freeze is on");
+    assert_eq!(scene.promotions().len(), 0);
+    scene.remote.accept();
+    scene.wait_until_running("prod", &tags::good(1), &daemon);
+    assert_eq!(scene.promotions().len(), 1);
+}
+
+/// A burst: the last commit counts, and the thousands before it are neither applied nor checked one by one.
+#[test]
+fn a_burst_of_ten_thousand_commits_comes_down_to_the_last() {
+    let scene = Scene::new();
+    let daemon = scene.daemon();
+    scene.wait_until_running("prod", &tags::good(1), &daemon);
+    let overlay = scene.remote.read(STAGING).unwrap();
+    let mut stream = String::new();
+    for number in 0..10_000 {
+        // The first continues the branch; each of the others continues the one before it.
+        let from = if number == 0 {
+            "from refs/heads/main^0\n"
+        } else {
+            ""
+        };
+        let tag = if number == 9_999 {
+            tags::good(2)
+        } else {
+            tags::slow(number)
+        };
+        let text = overlay.replace(&tags::good(1), &tag);
+        let written = write!(
+            stream,
+            "commit refs/heads/main\ncommitter A Developer <developer@example.com> {} +0000\ndata 1\nx\n{from}M 100644 inline {STAGING}\ndata {}\n{text}\n",
+            1_900_000_000 + u64::from(number),
+            text.len(),
+        );
+        written.unwrap();
+    }
+    let mut command = Command::new("git");
+    hermetic(&mut command);
+    command
+        .current_dir(scene.remote.path())
+        .args(["fast-import", "--quiet"])
+        .stdin(Stdio::piped());
+    let mut import = command.spawn().unwrap();
+    import.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
+    assert!(import.wait().unwrap().success());
+    scene.wait_until_running("prod", &tags::good(2), &daemon);
+    assert_eq!(scene.promotions().len(), 2);
+}
