@@ -622,12 +622,12 @@ mod tests {
                 listed(40080, 40443),
                 "https://127.0.0.1:40443",
             ),
-            ("the Service's own", listed(443, 80), "https://127.0.0.1:443"),
-            ("one of them instead", listed(40080, 443), "https://127.0.0.1:443"),
+            ("the Service's own", listed(443, 80), "https://127.0.0.1"),
+            ("one of them instead", listed(40080, 443), "https://127.0.0.1"),
             (
                 "none",
                 json!({"ingress": [{"ip": "127.0.0.1"}]}),
-                "https://127.0.0.1:443",
+                "https://127.0.0.1",
             ),
         ] {
             let service = mk_service("LoadBalancer", &ports, &status);
