@@ -341,6 +341,7 @@ fn locate(service: &Service, wanted: &ServiceRef, inside: bool) -> Result<Place,
                 base_url: url(scheme, &hosts[0], balancer_port(service, port)),
                 via: Via::LoadBalancer,
                 hosts,
+                forward: None,
             }),
         },
         Some("NodePort") if !inside => match port.node_port {
