@@ -178,37 +178,37 @@ impl Ui {
     /// Writes a line of the story to stderr, unless quiet.
     pub fn story(&mut self, line: &str) {
         if !self.quiet {
-            self.to_stderr(&format!("{line}\n"));
+            self.write_story(&format!("{line}\n"));
         }
     }
 
     /// Rewrites the last line of the story in place; call [`Ui::story`] or [`Ui::clear`] when done.
     pub fn live(&mut self, line: &str) {
         if self.live {
-            self.to_stderr(&format!("\r\x1b[2K{line}"));
+            self.write_story(&format!("\r\x1b[2K{line}"));
         }
     }
 
     /// Removes the line that [`Ui::live`] wrote.
     pub fn clear(&mut self) {
         if self.live {
-            self.to_stderr("\r\x1b[2K");
+            self.write_story("\r\x1b[2K");
         }
     }
 
     /// Writes `warning: …` to stderr, also when quiet.
     pub fn warn(&mut self, text: &str) {
         let label = self.err_paint.tone(Tone::Warn, "warning");
-        self.to_stderr(&format!("{label}: {text}\n"));
+        self.write_story(&format!("{label}: {text}\n"));
     }
 
     /// Writes `error: …` with its causes and hints to stderr, also when quiet.
     pub fn error(&mut self, text: &str, hints: &[String]) {
         let label = self.err_paint.tone(Tone::Bad, "error");
-        self.to_stderr(&format!("{label}: {text}\n"));
+        self.write_story(&format!("{label}: {text}\n"));
         for hint in hints {
             let label = self.err_paint.tone(Tone::Hunk, "hint");
-            self.to_stderr(&format!("{label}: {hint}\n"));
+            self.write_story(&format!("{label}: {hint}\n"));
         }
     }
 
@@ -218,7 +218,7 @@ impl Ui {
         self.err_paint
     }
 
-    fn to_stderr(&mut self, text: &str) {
+    fn write_story(&mut self, text: &str) {
         if let Some(kept) = &mut self.kept {
             kept.push_str(text);
             return;

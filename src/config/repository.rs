@@ -419,11 +419,20 @@ impl Reader {
         }
     }
 
+    /// Whether an environment's own file already has a problem: that it is missing then is no second one.
+    fn is_broken(&self, name: &str) -> bool {
+        let file = format!("{ENVIRONMENTS}/{name}/{ENVIRONMENT_FILE}:");
+        let mut places = self.problems.iter().filter_map(|problem| problem.at.as_ref());
+        places.any(|at| at.starts_with(&file))
+    }
+
     fn resolve_promotions(&mut self, config: &mut Config) {
         for found in std::mem::take(&mut self.promotions) {
             let spec = &found.document.spec;
             for (field, name) in [("from", &spec.from), ("to", &spec.to)] {
-                if let Err(problem) = config.environment(name) {
+                if let Err(problem) = config.environment(name)
+                    && !self.is_broken(name)
+                {
                     let place = found.problem(&["spec", field], problem.message);
                     self.problems.push(Problem {
                         hint: problem.hint,

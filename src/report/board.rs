@@ -370,6 +370,16 @@ pub struct HistoryView {
     pub trailers: Vec<TrailerView>,
 }
 
+// === impl HistoryView ===
+
+impl HistoryView {
+    /// Whether its message has a trailer of that key.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.trailers.iter().any(|trailer| trailer.key == key)
+    }
+}
+
 /// A `Key: value` line of a commit message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -74,8 +74,8 @@ impl Session {
         let told = text
             .lines()
             .filter(|line| !varies.iter().any(|part| line.contains(part)));
-        self.told += &told.map(|line| format!("{line}\n")).collect::<String>();
-        self.told += &format!("[exit code {}]\n\n", output.code);
+        self.told.extend(told.flat_map(|line| [line, "\n"]));
+        self.told += &["[exit code ", &output.code.to_string(), "]\n\n"].concat();
         self.codes
             .entry(args[0].to_owned())
             .or_default()
@@ -152,6 +152,8 @@ fn play(session: &mut Session, copy: &Path) {
         &["validate"][..],
         &["init"],
         &["doctor"],
+        &["install", "--env", "prod", "--rights-only"],
+        &["uninstall", "--context", "prod", "--dry-run"],
         &["diff", "--offline"],
         &["diff", "--env", "staging..prod"],
         &["sync", "--env", "staging"],
@@ -230,6 +232,8 @@ fn fail(session: &mut Session, copy: &Path, broken: &Path) {
         &["rollback", "staging"],
         &["render", "nowhere"],
         &["schema", "Enviroment"],
+        &["install", "--env", "prdo"],
+        &["uninstall", "--context", "prdo"],
         &["check", "--url", "nowhere"],
         &["run", "--repo", "ftp://nowhere/x"],
         &["stauts"],

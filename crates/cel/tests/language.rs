@@ -1,7 +1,5 @@
 //! What the language's definition says of expressions, as a table; and laws that hold for any.
 
-#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
-
 use cel::{Error, Program, Scope, Value};
 use proptest::prelude::*;
 use serde_json::json;

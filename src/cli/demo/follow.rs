@@ -8,6 +8,7 @@ use super::Stop;
 use super::acts::{APP, Story};
 use super::screen::Row;
 use crate::cli::failure::Failure;
+use crate::promote::propose::EVIDENCE_TRAILER;
 use crate::report::board::{Board, CheckView, EnvironmentView, HistoryView, VerificationView};
 
 /// How often a row is drawn.
@@ -131,7 +132,9 @@ impl Story<'_, '_> {
         let before = self.promotions;
         let (promotion, took) = self
             .follow(|board| {
-                let newest = board.history.first().filter(|_| board.history.len() > before);
+                let mut promotions = board.history.iter().filter(|past| past.has(EVIDENCE_TRAILER));
+                let count = promotions.clone().count();
+                let newest = promotions.next().filter(|_| count > before);
                 newest.map_or_else(
                     || Look::Going(Row::new("git", "promotes", "the next environment's overlay")),
                     |newest| Look::Done(HistoryView::clone(newest)),

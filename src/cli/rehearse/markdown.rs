@@ -1,5 +1,7 @@
 //! A rehearsal as a comment below a pull request: the answers first, then what would change, within what code hosts take.
 
+use std::fmt::Write as _;
+
 use super::text::{REMARK, verdict};
 use crate::diff::markdown::{self, BUDGET};
 use crate::diff::text::summary;
@@ -18,8 +20,9 @@ pub fn comment(rehearsal: &Rehearsal, shows_changes: bool) -> String {
             .iter()
             .map(|image| format!("`{image}`"))
             .collect();
-        out += &format!(
-            "| {} | {} | {counts} | {} |\n",
+        let _ = writeln!(
+            out,
+            "| {} | {} | {counts} | {} |",
             environment.name,
             word(&environment.applied.end),
             images.join(", ")
@@ -31,7 +34,7 @@ pub fn comment(rehearsal: &Rehearsal, shows_changes: bool) -> String {
     for promotion in &rehearsal.promotions {
         out += &promotion_text(promotion);
     }
-    out += &format!("\n{REMARK}\n");
+    let _ = writeln!(out, "\n{REMARK}");
     let out = markdown::cut(out, BUDGET / 2);
     let parts: Vec<(String, &Diff)> = parts(rehearsal, shows_changes);
     markdown::with_details(out, &parts, "gitsync rehearse")
@@ -88,20 +91,27 @@ fn promotion_text(promotion: &PromotionRehearsal) -> String {
             Ok(who) => format!("would be answered: {who}"),
             Err(why) => format!("❌ cannot pass: {why}"),
         };
-        out += &format!(
-            "- gate `{}` ({}): {}\n",
+        let _ = writeln!(
+            out,
+            "- gate `{}` ({}): {}",
             gate.name,
             one_line(&gate.asks),
             one_line(&answer)
         );
     }
     for wait in &promotion.waits {
-        out += &format!("- waits for {}\n", one_line(wait));
+        let _ = writeln!(out, "- waits for {}", one_line(wait));
     }
     match &promotion.passage {
-        Passage::Blocked(why) => out += &format!("- ❌ never begins: {}\n", one_line(why)),
-        Passage::Refused(why) => out += &format!("- ❌ refused: {}\n", one_line(why)),
-        Passage::Nothing => out += &format!("- nothing to promote: {} has it already\n", promotion.to),
+        Passage::Blocked(why) => {
+            let _ = writeln!(out, "- ❌ never begins: {}", one_line(why));
+        }
+        Passage::Refused(why) => {
+            let _ = writeln!(out, "- ❌ refused: {}", one_line(why));
+        }
+        Passage::Nothing => {
+            let _ = writeln!(out, "- nothing to promote: {} has it already", promotion.to);
+        }
         Passage::Commit {
             subject,
             before,
@@ -109,8 +119,9 @@ fn promotion_text(promotion: &PromotionRehearsal) -> String {
             applied,
         } => {
             let counts = summary(applied.diff.counts());
-            out += &format!(
-                "- commit: {subject}\n- {} {}: {counts}\n",
+            let _ = writeln!(
+                out,
+                "- commit: {subject}\n- {} {}: {counts}",
                 promotion.to,
                 word(&applied.end)
             );

@@ -1,5 +1,7 @@
 //! A rehearsal for a terminal.
 
+use std::fmt::Write as _;
+
 use super::RehearseArgs;
 use crate::cli::ui::{Ui, wrap};
 use crate::diff::text::{Style, summary, unified};
@@ -78,30 +80,38 @@ fn promotion_text(promotion: &PromotionRehearsal, style: Style) -> String {
     let title = format!("{} ({} → {})", promotion.name, promotion.from, promotion.to);
     let mut out = format!("{}\n", paint.tone(Tone::Strong, &title));
     for gate in &promotion.gates {
-        out += &format!("  gate {}: {}\n", gate.name, gate.asks);
-        out += &match &gate.answers {
-            Ok(who) => format!("    would be answered: {who}\n"),
-            Err(why) => format!("    {}: {why}\n", paint.tone(Tone::Bad, "cannot pass")),
+        let _ = writeln!(out, "  gate {}: {}", gate.name, gate.asks);
+        let answer = match &gate.answers {
+            Ok(who) => format!("would be answered: {who}"),
+            Err(why) => format!("{}: {why}", paint.tone(Tone::Bad, "cannot pass")),
         };
+        let _ = writeln!(out, "    {answer}");
     }
     for wait in &promotion.waits {
-        out += &format!("  waits for {wait}\n");
+        let _ = writeln!(out, "  waits for {wait}");
     }
     match &promotion.passage {
-        Passage::Blocked(why) => out += &format!("  {}: {why}\n", paint.tone(Tone::Bad, "never begins")),
-        Passage::Refused(why) => out += &format!("  {}: {why}\n", paint.tone(Tone::Bad, "refused")),
-        Passage::Nothing => out += &format!("  nothing to promote: {} has it already\n", promotion.to),
+        Passage::Blocked(why) => {
+            let _ = writeln!(out, "  {}: {why}", paint.tone(Tone::Bad, "never begins"));
+        }
+        Passage::Refused(why) => {
+            let _ = writeln!(out, "  {}: {why}", paint.tone(Tone::Bad, "refused"));
+        }
+        Passage::Nothing => {
+            let _ = writeln!(out, "  nothing to promote: {} has it already", promotion.to);
+        }
         Passage::Commit {
             subject,
             before,
             edit,
             applied,
         } => {
-            out += &format!("  commit: {subject}\n\n");
+            let _ = writeln!(out, "  commit: {subject}\n");
             out += &files::patch(before.tree(), edit, paint);
             let counts = summary(applied.diff.counts());
-            out += &format!(
-                "\n{} {}  {counts}\n",
+            let _ = writeln!(
+                out,
+                "\n{} {}  {counts}",
                 paint.tone(Tone::Strong, promotion.to.as_str()),
                 word(&applied.end, paint)
             );

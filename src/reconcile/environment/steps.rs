@@ -96,7 +96,8 @@ impl Reconciler {
         self.publish_healed(healed(&view.drift.healed));
         self.wave_applied = Some((desired.hash.clone(), Instant::now()));
         let counts = view.observation.diff.counts();
-        tracing::info!(env = %self.name, revision = desired.revision.short(), wave = view.plan.number, created = counts.create, updated = counts.update, "applied");
+        let wave = view.plan.number.filter(|_| !view.plan.last);
+        tracing::info!(env = %self.name, revision = desired.revision.short(), wave, created = counts.create, updated = counts.update, "applied");
         if !view.plan.last {
             return Ok(());
         }

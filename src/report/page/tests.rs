@@ -158,13 +158,16 @@ fn mk_large_board() -> Board {
     }
 }
 
+/// What makes a page of a frame.
+type Make = fn(Frame<'_>) -> String;
+
 /// `cargo test --release --lib page_of_250 -- --nocapture` tells the times.
 #[test]
 #[expect(clippy::print_stderr, reason = "a measurement is told")]
 fn a_page_of_250_applications_is_small() {
     let board = mk_large_board();
     let frame = mk_frame(&board, Viewer::Reader);
-    let pages: [(&str, fn(Frame<'_>) -> String); 2] = [
+    let pages: [(&str, Make); 2] = [
         ("overview", overview),
         ("environment", |frame| environment(frame, "env-3").unwrap()),
     ];

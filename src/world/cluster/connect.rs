@@ -235,9 +235,10 @@ fn invalid(path: &Path, error: &KubeconfigError) -> ConnectError {
     }
 }
 
-/// A text with an ellipsis in place of everything that stands in quotes, to the last one of the kind.
+/// The first line of a text, with an ellipsis in place of everything that stands in quotes, to the last one of the kind.
+/// The lines after it may show the place in the file.
 fn without_quotes(text: &str) -> String {
-    let mut text = text.to_owned();
+    let mut text = text.lines().next().unwrap_or_default().to_owned();
     for quote in ['"', '`', '\''] {
         if let (Some(first), Some(last)) = (text.find(quote), text.rfind(quote))
             && first < last
