@@ -94,8 +94,13 @@ fn kubectl_git_and_gitsync_can_play_with_it() {
     .ok();
     assert!(clone.join("apps/flask-app/deployment.yaml").exists());
     let mine = Gitsync::new().env("KUBECONFIG", kubeconfig);
-    let status = mine.run(&["status", "--repo", repository]).expect_code(1).stdout;
-    assert!(status.contains("prod          synced"), "{status}");
+    // The third replica comes a moment after the field.
+    wait::wait_for(PATIENCE, "prod is synced, and staging is not", || {
+        match mine.run(&["status", "--repo", repository]).expect_code(1).stdout {
+            status if status.contains("prod          synced") => Ok(()),
+            status => Err(status),
+        }
+    });
 
     assert_eq!(demo.interrupt(), 0);
     assert_nothing_is_left(&gitsync, &log);
