@@ -49,8 +49,10 @@ async function refresh() {
   busy = true;
   try {
     const answer = await fetch(location.pathname, { headers: { accept: 'text/html' } });
+    const text = await answer.text();
+    // Asked last: typing may have begun while the page was on its way.
     if (answer.ok && !isTyping()) {
-      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      const page = new DOMParser().parseFromString(text, 'text/html');
       keepFocus(() => replace(page.getElementById('main')));
     }
   } catch { /* the stream tells when the server is gone, and when it is back */ }
