@@ -510,9 +510,9 @@ impl<'c, 'f> Layer<'c, 'f> {
                 &var.namespace,
             );
             let any_namespace = target.namespace.is_empty() && !target.cluster_scoped;
-            let found = accumulated.resources.matching_any(schema, |id| {
+            let found = accumulated.resources.matching_any(schema, &target.name, |id| {
                 if any_namespace {
-                    id.gvk == target.gvk && id.name == target.name
+                    id.gvk == target.gvk
                 } else {
                     target.same(id)
                 }
