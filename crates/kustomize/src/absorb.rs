@@ -14,7 +14,7 @@ pub(crate) fn absorb(
     let schema = &context.schema;
     let id = new.id(schema);
     let behavior = new.memory.behavior.unwrap_or_default();
-    let found = all.matching_any(schema, |other| id.same(other));
+    let found = all.matching_any(schema, &id.name, |other| id.same(other));
     let at = match found.as_slice() {
         [] if matches!(behavior, Behavior::Merge | Behavior::Replace) => {
             return Err(format!("id {id} does not exist; cannot merge or replace"));

@@ -312,7 +312,15 @@ impl<'v> Field<'v> {
 }
 
 fn below(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+    let mut below = String::with_capacity(pointer.len() + 1 + key.len());
+    below.push_str(pointer);
+    below.push('/');
+    if key.contains(['~', '/']) {
+        below.push_str(&key.replace('~', "~0").replace('/', "~1"));
+    } else {
+        below.push_str(key);
+    }
+    below
 }
 
 /// `/patches/2/target` as `patches[2].target`.

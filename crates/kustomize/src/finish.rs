@@ -40,7 +40,7 @@ pub(crate) fn drop_local(schema: &Schema, resources: &mut ResMap) -> Result<()> 
 ///
 /// # Errors
 ///
-/// When the options contradict each other, or two resources have one id.
+/// When the options contradict each other.
 pub(crate) fn sort(schema: &Schema, layer: &Layer<'_, '_>, resources: &mut ResMap) -> Result<()> {
     let error = |why: &str| {
         BuildError {
@@ -67,7 +67,6 @@ pub(crate) fn sort(schema: &Schema, layer: &Layer<'_, '_>, resources: &mut ResMa
     let length = i64::try_from(first.len()).unwrap_or(i64::MAX);
     ranks.extend(first.iter().map(String::as_str).zip(-length..));
     ranks.extend(last.iter().map(String::as_str).zip(1..));
-    resources.check_ids(schema)?;
     resources
         .list_mut()
         .sort_by_cached_key(|resource| SortKey::of(&resource.id(schema), &ranks));

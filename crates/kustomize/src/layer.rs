@@ -489,7 +489,7 @@ impl<'c, 'f> Layer<'c, 'f> {
                     resource.set_labels(&labels);
                 }
             }
-            let nodes = |map: &ResMap| map.list().iter().map(|r| unplaced(&r.node)).collect::<Vec<_>>();
+            let nodes = |map: &ResMap| map.list().iter().map(compared).collect::<Vec<_>>();
             if moves_labels || nodes(&before) != nodes(&after) {
                 let error = BuildError::new("a validator shouldn't modify the resources");
                 return Err(context.located(place, error).into());
@@ -510,9 +510,9 @@ impl<'c, 'f> Layer<'c, 'f> {
                 &var.namespace,
             );
             let any_namespace = target.namespace.is_empty() && !target.cluster_scoped;
-            let found = accumulated.resources.matching_any(schema, |id| {
+            let found = accumulated.resources.matching_any(schema, &target.name, |id| {
                 if any_namespace {
-                    id.gvk == target.gvk && id.name == target.name
+                    id.gvk == target.gvk
                 } else {
                     target.same(id)
                 }
@@ -546,6 +546,19 @@ fn placed(context: &Context<'_>, place: Place, errors: BuildErrors) -> BuildErro
         .into_iter()
         .map(|error| context.located(place, error))
         .collect()
+}
+
+/// The tree of a resource as a validator's comparison sees it. An object that remembers has had annotations ever
+/// since in the reference, so that their place here says nothing: see [`Resource::labels_first`].
+fn compared(resource: &Resource) -> Node {
+    let mut node = unplaced(&resource.node);
+    if resource.remembers()
+        && let Some(entries) = node.get_mut("metadata").and_then(Node::entries_mut)
+    {
+        // The sort is stable: the others keep their order.
+        entries.sort_by_key(|(key, _)| key.as_str() != Some("annotations"));
+    }
+    node
 }
 
 /// A tree without what the reference does not keep in its own: places, and links between nodes.

@@ -203,6 +203,11 @@ impl Resource {
     /// Remembers the current id before it changes.
     pub(crate) fn store_id(&mut self, schema: &Schema) {
         let id = self.id(schema);
+        self.store(id);
+    }
+
+    /// Remembers `id`, the current one, before it changes.
+    pub(crate) fn store(&mut self, id: Id) {
         let namespace = id.effective_namespace().to_owned();
         self.memory.previous.push(Previous {
             kind: id.gvk.kind,
@@ -491,10 +496,21 @@ impl ResMap {
         Ok(())
     }
 
-    /// The positions of the resources that have, or had, an id that matches.
-    pub(crate) fn matching_any(&self, schema: &Schema, matches: impl Fn(&Id) -> bool) -> Vec<usize> {
-        let found =
-            |resource: &Resource| !resource.is_gone() && resource.any_ids(schema).iter().any(&matches);
+    /// The positions of the resources that have, or had, an id with this name that matches.
+    pub(crate) fn matching_any(
+        &self,
+        schema: &Schema,
+        name: &str,
+        matches: impl Fn(&Id) -> bool,
+    ) -> Vec<usize> {
+        // Ids cost more than names.
+        let is_named = |resource: &Resource| {
+            resource.name() == name || resource.memory.previous.iter().any(|id| id.name == name)
+        };
+        let matches = |id: &Id| id.name == name && matches(id);
+        let found = |resource: &Resource| {
+            is_named(resource) && !resource.is_gone() && resource.any_ids(schema).iter().any(matches)
+        };
         self.list
             .iter()
             .enumerate()

@@ -37,16 +37,20 @@ impl Namespace {
         }
         let schema = &context.schema;
         let mut counts: HashMap<Key, usize> = HashMap::new();
-        for resource in resources.list() {
-            *counts.entry(resource.id(schema).key()).or_default() += 1;
+        let ids: Vec<Id> = resources
+            .list()
+            .iter()
+            .map(|resource| resource.id(schema))
+            .collect();
+        for id in &ids {
+            *counts.entry(id.key()).or_default() += 1;
         }
-        for resource in resources.list_mut() {
+        for (resource, before) in resources.list_mut().iter_mut().zip(ids) {
             if resource.is_gone() {
                 continue;
             }
-            let before = resource.id(schema);
             let place = resource.place;
-            resource.store_id(schema);
+            resource.store(before.clone());
             self.set(resource, &before)
                 .map_err(|why| context.located(place, BuildError::new(why)))?;
             let after = resource.id(schema);

@@ -180,7 +180,10 @@ fn find_target(
     patch: &Resource,
 ) -> std::result::Result<usize, BuildError> {
     let id = patch.original_id(schema);
-    match resources.matching_any(schema, |other| id.same(other)).as_slice() {
+    match resources
+        .matching_any(schema, &id.name, |other| id.same(other))
+        .as_slice()
+    {
         [at] => Ok(*at),
         [] => {
             let near = nearest_id(schema, resources, &id)

@@ -20,9 +20,7 @@ impl Replicas {
         let Replica { name, count } = &self.replica;
         let mut found = false;
         for spec in &self.fields {
-            let matching = resources.matching_any(&context.schema, |id| {
-                id.name == *name && selects(&spec.gvk, &id.gvk)
-            });
+            let matching = resources.matching_any(&context.schema, name, |id| selects(&spec.gvk, &id.gvk));
             for at in matching {
                 found = true;
                 let resource = &mut resources.list_mut()[at];

@@ -66,8 +66,10 @@ fn prepare<'t>(text: &'t str, file: &str) -> Result<Cow<'t, str>, ReadError> {
         });
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Without a way out in the middle of a chunk, many bytes are compared at once.
     let plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t' | b'\r');
-    if text.bytes().all(plain) {
+    let all_plain = |chunk: &[u8]| chunk.iter().fold(true, |all, byte| all & plain(*byte));
+    if text.as_bytes().chunks(64).all(all_plain) {
         return Ok(Cow::Borrowed(text));
     }
     if let Some((at, c)) = text.char_indices().find(|(_, c)| !is_allowed(*c)) {
@@ -160,8 +162,9 @@ impl<'t> Reader<'t> {
         Self {
             parser: Parser::new_from_str_with_options(text, options),
             text,
-            has_separators: text.contains(SEPARATORS),
-            has_escapes: ["\\/", "\\ud", "\\uD"].iter().any(|escape| text.contains(escape)),
+            has_separators: !text.is_ascii() && text.contains(SEPARATORS),
+            has_escapes: text.contains('\\')
+                && ["\\/", "\\ud", "\\uD"].iter().any(|escape| text.contains(escape)),
             file,
             source,
             open: Vec::new(),
