@@ -72,15 +72,13 @@ impl Api {
 impl Writing<'_> {
     fn run(&self, operation: Operation) -> Result<Written, Status> {
         match operation {
-            Operation::Create(object) => self.create(object, &Sent::Object),
-            Operation::Update(object) => {
-                let old = match self.read_for_update(&object) {
-                    Err(status) if status.is_not_found() && self.makes_by_update() => {
-                        return self.create(object, &Sent::Object);
-                    }
-                    read => read?,
-                };
-                self.replace(&old, object, &Sent::Object)
+            Operation::Create(mut object) => {
+                let warnings = self.decode(&mut object, &Sent::Object)?;
+                self.create(object, warnings)
+            }
+            Operation::Update(mut object) => {
+                let warnings = self.decode(&mut object, &Sent::Object)?;
+                self.update(object, warnings)
             }
             Operation::Patch(Patch::Apply {
                 object,
@@ -95,13 +93,20 @@ impl Writing<'_> {
                     Patch::Strategic(value) => Some(patch::go_text(value)),
                     _ => None,
                 };
-                let object = patch::patch(&old.value(), patch, self.builtin_node())?;
+                let mut object = patch::patch(&old.value(), patch, self.builtin_node())?;
                 // A refusal quotes a strategic merge as it was sent, and of the others what they made.
                 let sent = Sent::Patch(strategic.unwrap_or_else(|| object.to_string()));
                 self.check_name(&object)?;
-                self.replace(&old, object, &sent)
+                let warnings = self.decode(&mut object, &sent)?;
+                self.replace(&old, object, warnings)
             }
         }
+    }
+
+    /// Reads an object into its type, before anything is looked up. Gives the warnings.
+    fn decode(&self, object: &mut Value, sent: &Sent) -> Result<Vec<String>, Status> {
+        check_type(self.target, object, &self.api.registry)?;
+        fields::check(&self.target.kind, object, self.options.validation, sent)
     }
 
     fn makes_by_update(&self) -> bool {
@@ -135,12 +140,9 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn create(&self, mut object: Value, sent: &Sent) -> Result<Written, Status> {
-        let kind = &self.target.kind;
-        check_type(self.target, &mut object, &self.api.registry)?;
-        let warnings = fields::check(kind, &mut object, self.options.validation, sent)?;
+    fn create(&self, mut object: Value, warnings: Vec<String>) -> Result<Written, Status> {
         set_namespace(self.target, metadata::of(&mut object)?)?;
-        kind.default(&mut object);
+        self.target.kind.default(&mut object);
         fields::track(self.target, None, &mut object, self.manager, self.now);
         self.finish_create(object, warnings.clone())
             .map_err(|status| status.warning(warnings))
@@ -229,13 +231,18 @@ impl Writing<'_> {
         }
     }
 
-    fn replace(&self, stored: &Stored, mut object: Value, sent: &Sent) -> Result<Written, Status> {
-        let kind = &self.target.kind;
+    fn update(&self, object: Value, warnings: Vec<String>) -> Result<Written, Status> {
+        match self.read_for_update(&object) {
+            Ok(old) => self.replace(&old, object, warnings),
+            Err(status) if status.is_not_found() && self.makes_by_update() => self.create(object, warnings),
+            Err(status) => Err(status.warning(warnings)),
+        }
+    }
+
+    fn replace(&self, stored: &Stored, mut object: Value, warnings: Vec<String>) -> Result<Written, Status> {
         let old = stored.value();
-        check_type(self.target, &mut object, &self.api.registry)?;
-        let warnings = fields::check(kind, &mut object, self.options.validation, sent)?;
         set_namespace(self.target, metadata::of(&mut object)?)?;
-        kind.default(&mut object);
+        self.target.kind.default(&mut object);
         fields::track(self.target, Some(&old), &mut object, self.manager, self.now);
         self.finish_replace(stored, object, warnings.clone())
             .map_err(|status| status.warning(warnings))
@@ -307,14 +314,15 @@ impl Writing<'_> {
         let kind = &self.target.kind;
         let (resource, key) = (kind.resource(), key(kind, &self.target.namespace, name));
         let taken = || Status::already_exists(&resource, name);
+        // A dry run goes through the form of the storage as well.
+        if let Some(node) = self.builtin_node() {
+            schema::settle(node, &mut object);
+        }
         if self.options.dry_run {
             if read.is_none() && self.api.store.get(&resource, &key).is_some() {
                 return Err(taken());
             }
             return Ok(object);
-        }
-        if let Some(node) = self.builtin_node() {
-            schema::settle(node, &mut object);
         }
         let stored = self
             .api

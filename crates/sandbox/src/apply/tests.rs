@@ -102,3 +102,45 @@ fn an_update_takes_what_it_changes() {
         assert_eq!(refused.message, wanted);
     });
 }
+
+#[test]
+fn items_of_the_same_keys_are_owned_as_one() {
+    scope(|scope| {
+        let with_ports = |ports: Value| {
+            let mut object = mk_deployment(None, &[("web", "a")]);
+            object["spec"]["template"]["spec"]["containers"][0]["ports"] = ports;
+            object
+        };
+        let ports = |managers: &Managers, name: &str| {
+            let mut written = json!({"metadata": {}});
+            managers.clone().write(&mut written);
+            let entries = written["metadata"]["managedFields"].as_array().unwrap();
+            let entry = entries.iter().find(|entry| entry["manager"] == name).unwrap();
+            let containers = &entry["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:containers"];
+            containers["k:{\"name\":\"web\"}"]["f:ports"].clone()
+        };
+        let udp = json!({"containerPort": 80, "protocol": "UDP"});
+        let first = with_ports(json!([{"containerPort": 80}, udp]));
+        let (object, managers) = apply(scope, None, Managers::default(), &first, "one", false).unwrap();
+        // A strategic merge knows only one of the keys, and leaves two of the same behind.
+        let doubled = with_ports(json!([udp, udp]));
+        let managers = update(scope, &object, &doubled, managers, "two");
+        assert_eq!(ports(&managers, "one"), Value::Null);
+        let repeated = json!({"k:{\"containerPort\":80,\"protocol\":\"UDP\"}": {}});
+        assert_eq!(ports(&managers, "two"), repeated);
+        let named = json!([{"containerPort": 80, "protocol": "UDP", "name": "dns"}]);
+        let (object, _) = apply(
+            scope,
+            Some(&doubled),
+            managers,
+            &with_ports(named.clone()),
+            "three",
+            true,
+        )
+        .unwrap();
+        assert_eq!(
+            object["spec"]["template"]["spec"]["containers"][0]["ports"],
+            named
+        );
+    });
+}

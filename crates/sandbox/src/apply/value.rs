@@ -50,6 +50,17 @@ fn step(shape: &Shape<'_>, item: &Value) -> Option<Element> {
     }
 }
 
+/// The items of a list by their steps. An update may leave several of the same keys.
+fn index<'v>(shape: &Shape<'_>, items: &'v [Value]) -> BTreeMap<Element, Vec<&'v Value>> {
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    for item in items {
+        if let Some(element) = step(shape, item) {
+            found.entry(element).or_default().push(item);
+        }
+    }
+    found
+}
+
 /// The paths of an object.
 pub(super) fn paths_of(node: Node<'_>, value: &Value) -> Set {
     let mut set = Set::default();
@@ -66,17 +77,14 @@ pub(super) fn paths_of(node: Node<'_>, value: &Value) -> Set {
             }
         }
         (shape @ (Shape::Keyed(..) | Shape::Set), Value::Array(items)) => {
-            let of = node.items();
-            for item in items {
-                if let Some(element) = step(&shape, item) {
-                    let mut below = if matches!(shape, Shape::Set) {
-                        Set::default()
-                    } else {
-                        paths_of(of, item)
-                    };
-                    below.member = true;
-                    set.children.insert(element, below);
-                }
+            for (element, items) in index(&shape, items) {
+                let mut below = match (&shape, items.as_slice()) {
+                    (Shape::Keyed(of, _), [item]) => paths_of(*of, item),
+                    // Items of the same keys are owned as one.
+                    _ => Set::default(),
+                };
+                below.member = true;
+                set.children.insert(element, below);
             }
         }
         // A list that merges and has nothing in it is no value.
@@ -159,30 +167,54 @@ fn compare_fields(
     }
 }
 
-fn compare_items(
+fn compare_items<'v>(
     node: Node<'_>,
-    old: Option<&Value>,
-    new: Option<&Value>,
+    old: Option<&'v Value>,
+    new: Option<&'v Value>,
     path: &mut Vec<Element>,
     into: &mut Comparison,
 ) {
     let of = node.items();
-    let index = |value: Option<&Value>| -> BTreeMap<Element, Value> {
-        let Some(list @ Value::Array(items)) = value else {
-            return BTreeMap::new();
-        };
-        let shape = node.shape(list);
-        items
-            .iter()
-            .filter_map(|item| Some((step(&shape, item)?, item.clone())))
-            .collect()
-    };
-    let (old, new) = (index(old), index(new));
+    let (old, new) = (items_of(node, old), items_of(node, new));
     let elements: BTreeSet<&Element> = old.keys().chain(new.keys()).collect();
+    let all = |items: &BTreeMap<Element, Vec<&'v Value>>, element| -> Vec<&'v Value> {
+        items.get(element).cloned().unwrap_or_default()
+    };
     for element in elements {
         path.push(element.clone());
-        compare_at(of, old.get(element), new.get(element), path, into);
+        match (all(&old, element).as_slice(), all(&new, element).as_slice()) {
+            (before @ ([] | [_]), after @ ([] | [_])) => {
+                compare_at(of, before.first().copied(), after.first().copied(), path, into);
+            }
+            // Several items of the same keys are one value.
+            (before @ [_, _, ..], after @ [_, _, ..]) => {
+                let unchanged =
+                    before.len() == after.len() && before.iter().zip(after).all(|(a, b)| same(a, b));
+                if !unchanged {
+                    into.modified.insert(path);
+                }
+            }
+            ([_, _, ..], after) => {
+                if let Some(only) = after.first() {
+                    compare_at(of, None, Some(only), path, into);
+                }
+                into.removed.insert(path);
+            }
+            (before, _) => {
+                if let Some(only) = before.first() {
+                    compare_at(of, Some(only), None, path, into);
+                }
+                into.added.insert(path);
+            }
+        }
         path.pop();
+    }
+}
+
+fn items_of<'v>(node: Node<'_>, list: Option<&'v Value>) -> BTreeMap<Element, Vec<&'v Value>> {
+    match list {
+        Some(list @ Value::Array(items)) => index(&node.shape(list), items),
+        _ => BTreeMap::new(),
     }
 }
 
@@ -259,7 +291,10 @@ fn merge_items(node: Node<'_>, old: &[Value], new: &[Value]) -> Option<Value> {
     let (left, right) = (elements(old), elements(new));
     let find = |list: &[Element], element: &Element| list.iter().position(|one| one == element);
     let is_set = matches!(node.of(), Type::List(_, crate::schema::ListKind::Set));
+    let is_repeated = |at: usize| left.iter().filter(|one| left.get(at) == Some(one)).count() > 1;
     let join = |l: Option<usize>, r: Option<usize>| {
+        // What is applied takes the place of all items of the same keys.
+        let l = l.filter(|at| r.is_none() || !is_repeated(*at));
         let (l, r) = (l.and_then(|at| old.get(at)), r.and_then(|at| new.get(at)));
         if is_set { r.or(l).cloned() } else { merge(of, l, r) }
     };

@@ -396,3 +396,32 @@ async fn an_account_may_do_what_its_roles_say_and_no_more() {
         .unwrap();
     assert_eq!(cluster.guarded_service().answer(request).await.status(), 401);
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_update_is_read_before_its_object_is_looked_for() {
+    let cluster = mk_cluster();
+    let (path, object) = (
+        format!("{MAPS}/a"),
+        json!({"metadata": {"name": "a"}, "bogus": 1}),
+    );
+    let missing = open(&cluster, "PUT", &path, object.clone()).await;
+    assert_eq!(missing.status().as_u16(), 404);
+    assert_eq!(
+        missing.headers()["warning"],
+        "299 - \"unknown field \\\"bogus\\\"\""
+    );
+    let (code, refused) = ask(&cluster, "PUT", &format!("{path}?fieldValidation=Strict"), object).await;
+    assert_eq!(code, 400, "{refused}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_dry_run_answers_in_the_form_of_the_storage() {
+    let cluster = mk_cluster();
+    let role = json!({"metadata": {"name": "a"}, "rules": []});
+    let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
+    for path in [format!("{path}?dryRun=All"), path.to_owned()] {
+        let (code, made) = ask(&cluster, "POST", &path, role.clone()).await;
+        assert_eq!((code, &made["rules"]), (201, &Value::Null), "{made}");
+        assert!(made.get("rules").is_some(), "{made}");
+    }
+}
