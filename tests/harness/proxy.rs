@@ -28,10 +28,19 @@ pub enum Side {
     Terminate,
 }
 
-/// Kills or ends a process at its n-th write, counted over all proxies that share this.
+/// Which write it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// The one of that number, from 1 on.
+    Number(usize),
+    /// The first one whose method and address contain that.
+    To(&'static str),
+}
+
+/// Kills or ends a process at one of its writes, counted over all proxies that share this.
 #[derive(Debug)]
 pub struct Trigger {
-    at: usize,
+    at: Write,
     side: Side,
     pid: AtomicU32,
     writes: AtomicUsize,
@@ -51,8 +60,8 @@ type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 // === impl Trigger ===
 
 impl Trigger {
-    /// A trigger for the write of that number, from 1 on.
-    pub fn new(at: usize, side: Side) -> Arc<Self> {
+    /// A trigger for that write.
+    pub fn new(at: Write, side: Side) -> Arc<Self> {
         Arc::new(Self {
             at,
             side,
@@ -65,7 +74,7 @@ impl Trigger {
 
     /// A trigger that kills nobody.
     pub fn never() -> Arc<Self> {
-        Self::new(0, Side::Before)
+        Self::new(Write::Number(0), Side::Before)
     }
 
     /// Says whom to kill. Before this, and after the kill, everything passes.
@@ -88,12 +97,17 @@ impl Trigger {
         if self.has_fired() {
             return false;
         }
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line);
         let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
-        number == self.at && !self.fired.swap(true, Ordering::SeqCst)
+        let is_it = match self.at {
+            Write::Number(at) => number == at,
+            Write::To(part) => line.contains(part),
+        };
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let fires = is_it && !self.fired.swap(true, Ordering::SeqCst);
+        if !self.has_fired() || fires {
+            lines.push(line);
+        }
+        fires
     }
 
     fn fire(&self) {
