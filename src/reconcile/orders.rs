@@ -263,7 +263,8 @@ async fn before_the_last(
     })
 }
 
-fn evidence_of(commit: &Commit) -> Option<String> {
+/// The evidence that a commit names, when it is a promotion.
+pub(super) fn evidence_of(commit: &Commit) -> Option<String> {
     let mut trailers = commit.trailers.iter();
     let (_, value) = trailers.find(|(key, _)| key == EVIDENCE_TRAILER)?;
     Some(value.clone())

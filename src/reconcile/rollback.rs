@@ -1,9 +1,8 @@
 //! Rollback by itself: a promotion whose rollout failed is taken back, as a person would do it.
 
 use super::Shared;
-use super::orders::{Back, OrderError, back, now};
+use super::orders::{Back, OrderError, back, evidence_of, now};
 use crate::model::{EnvName, Revision};
-use crate::promote::propose::EVIDENCE_TRAILER;
 use crate::source::Snapshot;
 use crate::world::git::GitError;
 use crate::world::remote::Remote;
@@ -75,6 +74,5 @@ async fn is_promotion_last(remote: &Remote, tip: &Snapshot, dir: &str) -> Result
         }
         last = Some(commit);
     }
-    let has_evidence = |(key, _): &(String, String)| key == EVIDENCE_TRAILER;
-    Ok(last.is_some_and(|commit| commit.trailers.iter().any(has_evidence)))
+    Ok(last.and_then(evidence_of).is_some())
 }

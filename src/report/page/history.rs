@@ -58,7 +58,6 @@ fn row(frame: Frame<'_>, entry: &HistoryView) -> String {
 
 /// What a commit is, with a sign and a tone.
 fn kind(entry: &HistoryView) -> (&'static str, &'static str, &'static str) {
-    let has = |key: &str| entry.trailers.iter().any(|trailer| trailer.key == key);
     [
         ("Gitsync-Evidence", "promotion", "→", "good"),
         ("Gitsync-Rollback", "rollback", "↶", "bad"),
@@ -67,7 +66,7 @@ fn kind(entry: &HistoryView) -> (&'static str, &'static str, &'static str) {
         ("Gitsync-Resume", "resumption", "▸", "info"),
     ]
     .into_iter()
-    .find(|(key, ..)| has(key))
+    .find(|(key, ..)| entry.has(key))
     .map_or(("order", "○", "dim"), |(_, kind, sign, tone)| {
         (kind, sign, tone)
     })
