@@ -12,7 +12,7 @@ use crate::layer::Layer;
 use crate::resource::{ResMap, Resource};
 use crate::schema::Schema;
 use crate::transform;
-use crate::{finish, origin};
+use crate::{finish, origin, parallel};
 
 /// Which files a kustomization may read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,16 +77,24 @@ pub struct Build {
 impl Build {
     /// The objects as `kustomize build` prints them.
     pub fn to_yaml(&self) -> String {
-        let mut text = String::with_capacity(self.manifests.len() * 512);
-        for (at, manifest) in self.manifests.iter().enumerate() {
-            if at > 0 {
+        let parts: Vec<&[Manifest]> = self.manifests.chunks(PRINTED_TOGETHER).collect();
+        let printed = parallel::map(parts, 1, |part| {
+            let mut text = String::with_capacity(part.len() * 512);
+            for manifest in part {
                 text.push_str("---\n");
+                yaml::emit_into(manifest.value(), &mut text);
             }
-            yaml::emit_into(manifest.value(), &mut text);
-        }
+            text
+        });
+        let mut text = printed.concat();
+        // The separator stands between objects, not before the first.
+        text.drain(..text.len().min(4));
         text
     }
 }
+
+/// Objects for which another thread is worth while when they are printed.
+const PRINTED_TOGETHER: usize = 64;
 
 /// Builds the kustomization in a directory of a tree.
 ///
@@ -177,36 +185,14 @@ impl<'f> Context<'f> {
     fn finish(self, resources: ResMap) -> Result<Build> {
         let sources = self.sources.into_inner();
         let files: Arc<[Arc<str>]> = sources.names.into();
-        let file_of = |place: Place| files.get(place.source as usize).cloned();
+        let finished = parallel::map(resources.into_list(), FINISHED_TOGETHER, |resource| {
+            finish_one(resource, &files)
+        });
         let mut errors = BuildErrors::default();
-        let mut manifests = Vec::with_capacity(resources.list().len());
-        for Resource { node, place, .. } in resources.into_list() {
-            let lines = FieldLines::of(&node, Arc::clone(&files));
-            match node.into_json().map(finish::through_yaml) {
-                Ok(Err(why)) => {
-                    let error = BuildError::new(why);
-                    errors.push(match file_of(place) {
-                        Some(file) => error.at(&file, place.line),
-                        None => error,
-                    });
-                }
-                Ok(Ok(value)) => {
-                    let origin = manifest::Origin {
-                        file: file_of(place).unwrap_or_default(),
-                        line: place.line,
-                    };
-                    manifests.push(Manifest::with_fields(value, origin, lines));
-                }
-                Err(bad) => {
-                    let mut error = BuildError::new(bad.message);
-                    let place = if bad.place.line == 0 { place } else { bad.place };
-                    if let Some(file) = file_of(place) {
-                        error = error.at(&file, place.line);
-                    }
-                    errors.push(error);
-                }
-            }
-        }
+        let manifests = finished
+            .into_iter()
+            .filter_map(|result| errors.take(result.map_err(Into::into)));
+        let manifests = manifests.collect();
         errors.into_result()?;
         let mut files_read: Vec<String> = files.iter().map(ToString::to_string).collect();
         files_read.sort_unstable();
@@ -216,6 +202,30 @@ impl<'f> Context<'f> {
             files_read,
         })
     }
+}
+
+/// Objects for which another thread is worth while when they are turned into JSON.
+const FINISHED_TOGETHER: usize = 64;
+
+/// Turns a resource into a manifest.
+fn finish_one(resource: Resource, files: &Arc<[Arc<str>]>) -> std::result::Result<Manifest, BuildError> {
+    let Resource { node, place, .. } = resource;
+    let file_of = |place: Place| files.get(place.source as usize).cloned();
+    let located = |error: BuildError, place: Place| match file_of(place) {
+        Some(file) => error.at(&file, place.line),
+        None => error,
+    };
+    let lines = FieldLines::of(&node, Arc::clone(files));
+    let value = node.into_json().map_err(|bad| {
+        let place = if bad.place.line == 0 { place } else { bad.place };
+        located(BuildError::new(bad.message), place)
+    })?;
+    let value = finish::through_yaml(value).map_err(|why| located(BuildError::new(why), place))?;
+    let origin = manifest::Origin {
+        file: file_of(place).unwrap_or_default(),
+        line: place.line,
+    };
+    Ok(Manifest::with_fields(value, origin, lines))
 }
 
 /// Reads the files of one kustomization.

@@ -15,6 +15,7 @@ use crate::generate::{self, Target, merged_options};
 use crate::id::Id;
 use crate::kustomization::{self, Kustomization};
 use crate::origin::{self, Origin};
+use crate::parallel;
 use crate::plugin::{self, Plugin};
 use crate::read::{self, Source};
 use crate::resource::{ResMap, Resource};
@@ -45,6 +46,11 @@ struct Configured {
     from: Option<Origin>,
     place: Place,
 }
+
+/// Bytes of text that may be in memory before their objects are counted.
+const READ_AHEAD: usize = 16 << 20;
+/// Bytes of text for which another thread is worth while.
+const PARSED_TOGETHER: usize = 64 << 10;
 
 const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
@@ -202,9 +208,11 @@ impl<'c, 'f> Layer<'c, 'f> {
         origin: Option<&Origin>,
     ) -> Result<()> {
         let mut errors = BuildErrors::default();
+        let mut ahead = self.read_ahead(context, paths).into_iter();
         for item in paths {
             let below = origin.map(|origin| origin.append(&item.value));
-            let result = self.accumulate_path(context, accumulated, &item.value, below.as_ref());
+            let read = ahead.next().flatten();
+            let result = self.accumulate_path(context, accumulated, &item.value, read, below.as_ref());
             errors.take(self.place(item, result));
             // Asked after each file, so that many of them cannot fill the memory first.
             let most = context.options.max_objects;
@@ -216,16 +224,53 @@ impl<'c, 'f> Layer<'c, 'f> {
         errors.into_result()
     }
 
+    /// The resources of the first files, for as many of them as may be in memory at once. They are read one after the
+    /// other and parsed side by side. What is no file, or cannot be read, is for [`Layer::accumulate_path`].
+    fn read_ahead(
+        &self,
+        context: &Context<'f>,
+        paths: &[Located<String>],
+    ) -> Vec<Option<Result<Vec<Resource>>>> {
+        let mut bytes = 0;
+        let mut files = Vec::with_capacity(paths.len());
+        for item in paths {
+            if bytes > READ_AHEAD {
+                break;
+            }
+            let is_file = self.is_file(context, &item.value);
+            let text = is_file.then(|| self.loader.load_text(&item.value).ok()).flatten();
+            bytes += text.as_ref().map_or(0, |(text, _)| text.len());
+            files.push(text.map(|(text, file)| (text, context.source(&file), file)));
+        }
+        let least = PARSED_TOGETHER * files.len() / bytes.max(1) + 1;
+        parallel::map(files, least, |file| {
+            file.map(|(text, number, file)| {
+                read::resources(Source {
+                    text: &text,
+                    file: &file,
+                    number,
+                    line_offset: 0,
+                })
+            })
+        })
+    }
+
+    fn is_file(&self, context: &Context<'f>, path: &str) -> bool {
+        let full = join(&self.loader.dir, path);
+        full.is_some_and(|full| !path.is_empty() && context.files.kind(&full) == Some(Kind::File))
+    }
+
+    /// Adds the resources of a file, which may have been read, or of a base.
     fn accumulate_path(
         &self,
         context: &Context<'f>,
         accumulated: &mut Accumulated,
         path: &str,
+        read: Option<Result<Vec<Resource>>>,
         origin: Option<&Origin>,
     ) -> Result<()> {
-        let full = join(&self.loader.dir, path);
-        if full.is_some_and(|full| !path.is_empty() && context.files.kind(&full) == Some(Kind::File)) {
-            for mut resource in self.read_file(context, path)? {
+        if read.is_some() || self.is_file(context, path) {
+            for mut resource in read.unwrap_or_else(|| self.read_file(context, path))? {
                 if let Some(origin) = origin {
                     origin::annotate(&mut resource, origin)
                         .map_err(|why| context.located(resource.place, BuildError::new(why)))?;

@@ -112,6 +112,7 @@ mod id;
 mod kustomization;
 mod layer;
 mod origin;
+mod parallel;
 mod plugin;
 mod read;
 mod resource;

@@ -6,6 +6,7 @@
 //!   Kubernetes tools use for their own configuration files.
 //! * [`emit`] prints as go-yaml v2 does, the form that `kubectl` and `kustomize` print.
 
+mod block;
 mod emit;
 mod json;
 mod number;

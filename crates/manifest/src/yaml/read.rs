@@ -7,6 +7,7 @@ use std::sync::Arc;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 use thiserror::Error;
 
+use super::block;
 use super::resolve::resolve_tag;
 use crate::node::{Data, Node, Place, Style, Tag};
 
@@ -40,7 +41,10 @@ pub struct ReadError {
 /// When the text is not YAML or is over one of the limits of this module.
 pub fn read(text: &str, file: &str) -> Result<Vec<Node>, ReadError> {
     let text = prepare(text, file)?;
-    Reader::new(&text, file, 0).documents(usize::MAX)
+    match block::read(&text, 0) {
+        Some(node) => Ok(vec![node]),
+        None => by_events(&text, file, 0, usize::MAX),
+    }
 }
 
 /// Reads the first document of a text and ignores what follows, as decoders that are asked for one value
@@ -51,7 +55,15 @@ pub fn read(text: &str, file: &str) -> Result<Vec<Node>, ReadError> {
 /// When the document is not YAML or is over one of the limits of this module.
 pub fn read_first(text: &str, file: &str, source: u32) -> Result<Option<Node>, ReadError> {
     let text = prepare(text, file)?;
-    Ok(Reader::new(&text, file, source).documents(1)?.pop())
+    match block::read(&text, source) {
+        Some(node) => Ok(Some(node)),
+        None => Ok(by_events(&text, file, source, 1)?.pop()),
+    }
+}
+
+/// Reads at most so many documents by the parser's events, which know all of YAML.
+pub(super) fn by_events(text: &str, file: &str, source: u32, most: usize) -> Result<Vec<Node>, ReadError> {
+    Reader::new(text, file, source).documents(most)
 }
 
 /// Checks the size and makes U+0085 the line break that it is for go-yaml.
