@@ -18,11 +18,15 @@ pub struct Trend {
     /// Values that are exactly zero: reused connections have many.
     zeros: u64,
     exact: Vec<f64>,
-    buckets: BTreeMap<u32, u64>,
+    buckets: Buckets,
     count: u64,
     sum: f64,
     range: Option<(f64, f64)>,
 }
+
+/// How many values are in each bucket. Neighbours lie side by side, since a run's values fill a few octaves.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Buckets(BTreeMap<u32, Box<[u64]>>);
 
 /// What a summary says of a trend.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,12 +53,14 @@ struct Ranked {
 
 /// How many low bits of a double are dropped to name its bucket: 52 of the mantissa, less 11 that stay.
 const DROPPED_BITS: u32 = 41;
+/// The low bits of a bucket's name that tell its place in the octave.
+const OCTAVE_BITS: u32 = 11;
 
 // === impl Trend ===
 
 impl Trend {
     /// Values that are kept exactly.
-    pub const EXACT: usize = 1 << 17;
+    pub const EXACT: usize = 1 << 15;
 
     /// Adds a value. What is not a finite number is left out.
     pub fn add(&mut self, value: f64) {
@@ -68,7 +74,7 @@ impl Trend {
             self.exact.push(value);
             self.bound();
         } else {
-            *self.buckets.entry(bucket(value)).or_default() += 1;
+            self.buckets.add(bucket(value), 1);
         }
     }
 
@@ -85,8 +91,8 @@ impl Trend {
         let Some((min, max)) = range else { return };
         self.note(sum, min, max, count);
         self.zeros += zeros;
-        for (bucket, count) in buckets {
-            *self.buckets.entry(bucket).or_default() += count;
+        for (bucket, count) in buckets.iter() {
+            self.buckets.add(bucket, count);
         }
         self.exact.extend(exact);
         self.bound();
@@ -157,7 +163,7 @@ impl Trend {
             return;
         }
         for value in std::mem::take(&mut self.exact) {
-            *self.buckets.entry(bucket(value)).or_default() += 1;
+            self.buckets.add(bucket(value), 1);
         }
     }
 
@@ -168,7 +174,7 @@ impl Trend {
         steps.extend(
             self.buckets
                 .iter()
-                .map(|(bucket, count)| (middle(*bucket).clamp(min, max), *count)),
+                .map(|(bucket, count)| (middle(bucket).clamp(min, max), count)),
         );
         if self.zeros > 0 {
             steps.push((0.0, self.zeros));
@@ -178,6 +184,29 @@ impl Trend {
             steps,
             count: self.count,
         }
+    }
+}
+
+// === impl Buckets ===
+
+impl Buckets {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, bucket: u32, count: u64) {
+        let octave = self.0.entry(bucket >> OCTAVE_BITS);
+        let counts = octave.or_insert_with(|| vec![0; 1 << OCTAVE_BITS].into());
+        let place = &mut counts[bucket as usize % (1 << OCTAVE_BITS)];
+        *place = place.saturating_add(count);
+    }
+
+    /// The buckets that hold values, in the order of these.
+    fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
+        let octaves = self.0.iter();
+        octaves
+            .flat_map(|(octave, counts)| (octave << OCTAVE_BITS..).zip(counts.iter().copied()))
+            .filter(|(_, count)| *count > 0)
     }
 }
 
@@ -214,14 +243,14 @@ impl From<Trend> for String {
             range,
         } = trend;
         let (min, max) = range.unwrap_or((f64::NAN, f64::NAN));
-        let mut bytes = Vec::with_capacity(48 + 8 * exact.len() + 12 * buckets.len());
+        let mut bytes = Vec::with_capacity(48 + 8 * exact.len() + 12 * buckets.iter().count());
         for number in [zeros, count, exact.len() as u64] {
             bytes.extend(number.to_le_bytes());
         }
         for number in [sum, min, max].into_iter().chain(exact) {
             bytes.extend(number.to_le_bytes());
         }
-        for (bucket, count) in buckets {
+        for (bucket, count) in buckets.iter() {
             bytes.extend(bucket.to_le_bytes());
             bytes.extend(count.to_le_bytes());
         }
@@ -245,11 +274,11 @@ impl Trend {
         let (values, mut rest) = bytes.split_at_checked(usize::try_from(exact).ok()?.checked_mul(8)?)?;
         let value = |bytes: &[u8]| Some(f64::from_le_bytes(bytes.try_into().ok()?));
         let exact = values.chunks(8).map(value).collect::<Option<Vec<f64>>>()?;
-        let mut buckets = BTreeMap::new();
+        let mut buckets = Buckets::default();
         while !rest.is_empty() {
             let [bucket] = read::<1, 4>(&mut rest)?.map(u32::from_le_bytes);
             let [count] = read::<1, 8>(&mut rest)?.map(u64::from_le_bytes);
-            buckets.insert(bucket, count);
+            (bucket >> (u64::BITS - DROPPED_BITS) == 0).then(|| buckets.add(bucket, count))?;
         }
         Some(Self {
             zeros,
@@ -328,7 +357,7 @@ mod tests {
         for i in 1..=4 * Trend::EXACT {
             large.add(i as f64);
         }
-        assert!(large.buckets.len() < 50_000 && large.exact.is_empty());
+        assert!(large.buckets.iter().count() < 50_000 && large.exact.is_empty());
         assert_eq!(large.count(), 4 * Trend::EXACT as u64);
         for rank in [1.0, 50.0, 90.0, 99.0, 99.9] {
             let want = rank / 100.0 * (4 * Trend::EXACT - 1) as f64 + 1.0;
