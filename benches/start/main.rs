@@ -1,0 +1,130 @@
+//! The benchmark of starting: how large the program is, how soon it answers, and how soon a sandbox does.
+//!
+//! `cargo bench --bench start` prints markdown. The commands are whole processes, in turn. See docs/benchmarks.md.
+
+#![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that unwraps fails with what it met"
+)]
+
+#[path = "../../tests/harness/binaries.rs"]
+mod binaries;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use sandbox::{Cluster, Options};
+
+/// Timed runs of each program, in turn.
+const ROUNDS: usize = 40;
+/// GNU time; the shell's own word `time` does not tell memory.
+const TIME: &str = "/usr/bin/time";
+
+/// A command that needs neither a network nor a file.
+struct Program {
+    name: &'static str,
+    binary: PathBuf,
+    arguments: &'static [&'static str],
+}
+
+fn main() {
+    let program = |name, binary, arguments| Program {
+        name,
+        binary,
+        arguments,
+    };
+    let programs = [
+        program(
+            "gitsync --version",
+            PathBuf::from(env!("CARGO_BIN_EXE_gitsync")),
+            &["--version"],
+        ),
+        program(
+            "gitsync --help",
+            PathBuf::from(env!("CARGO_BIN_EXE_gitsync")),
+            &["--help"],
+        ),
+        program("kustomize version", binaries::path("kustomize"), &["version"]),
+        program(
+            "kubectl version --client",
+            binaries::path("kubectl"),
+            &["version", "--client"],
+        ),
+        program("k6 version", binaries::path("k6"), &["version"]),
+    ];
+    println!(
+        "| program | median of {ROUNDS} | min to max | peak RSS | size of the file |\n|---|--:|--:|--:|--:|"
+    );
+    let mut times = vec![Vec::new(); programs.len()];
+    for _ in 0..ROUNDS {
+        for (program, times) in programs.iter().zip(&mut times) {
+            times.push(program.wall());
+        }
+    }
+    for (program, times) in programs.iter().zip(&mut times) {
+        let size = fs::metadata(&program.binary).unwrap().len() as f64 / 1e6;
+        println!(
+            "| `{}` | {} | {:.1} MiB | {size:.1} MB |",
+            program.name,
+            cells(times),
+            program.peak()
+        );
+    }
+    let mut starts: Vec<Duration> = (0..ROUNDS).map(|_| start_of_a_sandbox()).collect();
+    println!(
+        "| a sandbox cluster with its controllers, until it listens | {} | | |",
+        cells(&mut starts)
+    );
+}
+
+impl Program {
+    fn wall(&self) -> Duration {
+        let mut command = Command::new(&self.binary);
+        let begun = Instant::now();
+        let output = command.args(self.arguments).output().unwrap();
+        let wall = begun.elapsed();
+        assert!(output.status.success(), "{}: {output:?}", self.name);
+        wall
+    }
+
+    /// The largest resident set, in MiB.
+    fn peak(&self) -> f64 {
+        let mut command = Command::new(Path::new(TIME));
+        let output = command
+            .args(["-f", "%M"])
+            .arg(&self.binary)
+            .args(self.arguments)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        text.lines().last().unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+}
+
+fn start_of_a_sandbox() -> Duration {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let begun = Instant::now();
+        let handle = Cluster::start(Options::default()).await.unwrap();
+        let took = begun.elapsed();
+        drop(handle);
+        took
+    })
+}
+
+fn cells(times: &mut [Duration]) -> String {
+    times.sort_unstable();
+    let ms = |time: &Duration| time.as_secs_f64() * 1000.0;
+    let (least, median, most) = (
+        ms(&times[0]),
+        ms(&times[times.len() / 2]),
+        ms(&times[times.len() - 1]),
+    );
+    format!("{median:.1} ms | {least:.1} to {most:.1} ms")
+}
