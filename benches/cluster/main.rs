@@ -1,6 +1,7 @@
 //! The benchmark of clusters: what diff, sync and the daemon cost a real API server, beside kubectl, in one run.
 //!
-//! `cargo bench --bench cluster` prints markdown; `-- --apps N` takes another size than 200 apps. See docs/benchmarks.md.
+//! `cargo bench --bench cluster` prints markdown; `-- --apps N` takes another size than 200 apps, `-- --flow` follows only
+//! commits to prod. See docs/benchmarks.md.
 
 #![expect(clippy::print_stdout, reason = "the tables are what a benchmark is for")]
 #![expect(
@@ -10,9 +11,13 @@
 
 mod daemon;
 mod fleet;
+mod flow;
 #[expect(dead_code, reason = "the tests' harness, of which this needs a part")]
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
+#[expect(dead_code, reason = "the benchmark of the load check asks it more")]
+#[path = "../load/server.rs"]
+mod server;
 #[expect(dead_code, reason = "the benchmark of rendering has other trees as well")]
 #[path = "../render/trees.rs"]
 mod trees;
@@ -37,12 +42,17 @@ fn main() {
     let apps = place
         .and_then(|place| arguments.get(place + 1)?.parse().ok())
         .unwrap_or(200);
+    if arguments.iter().any(|argument| argument == "--flow") {
+        return flow::measure(apps);
+    }
     let fleet = Fleet::start(apps);
     println!("### {} objects\n", fleet.objects());
     println!("| work | program | wall, median | API requests |\n|---|---|--:|--:|");
     first_apply(&fleet);
     diffs(&fleet);
     daemon::measure(&fleet);
+    drop(fleet);
+    flow::measure(apps);
 }
 
 /// The first apply of everything, by both programs in turn, each into an empty cluster.

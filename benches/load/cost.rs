@@ -7,14 +7,14 @@ use serde_json::Value;
 
 /// GNU time; the shell's own word `time` does not tell memory.
 const TIME: &str = "/usr/bin/time";
-/// Connections of a run without a pause.
-const CONNECTIONS: u32 = 10;
 /// Virtual users that an open loop may bind.
 const USERS: u32 = 250;
 
 /// A load generator.
 pub enum Tool {
     Gitsync(PathBuf),
+    /// gitsync with the script that k6 runs.
+    Script(PathBuf),
     K6(PathBuf),
     Oha(PathBuf),
     Wrk(PathBuf),
@@ -53,7 +53,11 @@ impl Spent {
 impl Tool {
     /// Both programs, and those of the PATH.
     pub fn all(gitsync: PathBuf, k6: PathBuf) -> Vec<Self> {
-        let mut tools = vec![Self::Gitsync(gitsync), Self::K6(k6)];
+        let mut tools = vec![
+            Self::Gitsync(gitsync.clone()),
+            Self::Script(gitsync),
+            Self::K6(k6),
+        ];
         tools.extend(on_path("oha").map(Self::Oha));
         tools.extend(on_path("wrk").map(Self::Wrk));
         tools
@@ -62,6 +66,7 @@ impl Tool {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Gitsync(_) => "`gitsync check`",
+            Self::Script(_) => "`gitsync check`, a k6 script",
             Self::K6(_) => "k6",
             Self::Oha(_) => "oha",
             Self::Wrk(_) => "wrk",
@@ -85,7 +90,9 @@ impl Tool {
                 k6(binary, dir.path(), &k6_open(url, rate, seconds)),
                 ["p(50)", "p(90)", "p(99)"],
             ),
-            Self::Oha(_) | Self::Wrk(_) => unreachable!("because only programs with an open loop are asked"),
+            Self::Script(_) | Self::Oha(_) | Self::Wrk(_) => {
+                unreachable!("because only programs with an open loop are asked")
+            }
         };
         let mut command = command;
         let output = run(command.arg("--summary-export").arg(&export));
@@ -103,19 +110,24 @@ impl Tool {
     }
 
     /// Sends load without a pause.
-    pub fn load(&self, url: &str, seconds: u32) -> Spent {
+    pub fn load(&self, url: &str, connections: u32, seconds: u32) -> Spent {
         let dir = tempfile::tempdir().expect("because a temporary directory can be made");
-        let (connections, time) = (CONNECTIONS.to_string(), format!("{seconds}s"));
+        let (connections, time) = (connections.to_string(), format!("{seconds}s"));
+        let script = || k6_script(url, &format!("{{vus: {connections}, duration: '{time}'}}"));
         let command = match self {
             Self::Gitsync(binary) => {
                 let mut command = Command::new(binary);
                 command.args(["check", "--url", url, "-u", &connections, "-d", &time]);
                 command
             }
-            Self::K6(binary) => {
-                let options = format!("{{vus: {connections}, duration: '{time}'}}");
-                k6(binary, dir.path(), &k6_script(url, &options))
+            Self::Script(binary) => {
+                let mut command = Command::new(binary);
+                command
+                    .args(["check", "--script"])
+                    .arg(script_file(dir.path(), &script()));
+                command
             }
+            Self::K6(binary) => k6(binary, dir.path(), &script()),
             Self::Oha(binary) => {
                 let mut command = Command::new(binary);
                 command.args(["--no-tui", "-c", &connections, "-z", &time, url]);
@@ -184,14 +196,18 @@ fn p99_of(output: &Output) -> f64 {
 }
 
 fn k6(binary: &Path, dir: &Path, script: &str) -> Command {
-    let file = dir.join("script.js");
-    std::fs::write(&file, script).expect("because the temporary directory is ours");
     let mut command = Command::new(binary);
     command
         .env("K6_NO_USAGE_REPORT", "true")
         .env("K6_AUTO_EXTENSION_RESOLUTION", "false");
-    command.arg("run").arg(file);
+    command.arg("run").arg(script_file(dir, script));
     command
+}
+
+fn script_file(dir: &Path, script: &str) -> PathBuf {
+    let file = dir.join("script.js");
+    std::fs::write(&file, script).expect("because the temporary directory is ours");
+    file
 }
 
 fn k6_open(url: &str, rate: u32, seconds: u32) -> String {

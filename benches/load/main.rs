@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench load` prints markdown. k6 is built from its Go module, as for the tests; oha and wrk take part
 //! when they are on the PATH. `-- --simulate` prints only the simulation, `-- --program FILE` measures another build
-//! of gitsync. See docs/benchmarks-load.md.
+//! of gitsync. See docs/benchmarks.md.
 
 #![expect(clippy::print_stdout, reason = "the tables are what a benchmark is for")]
 
@@ -52,6 +52,8 @@ const RATE: u32 = 100;
 const SECONDS: u32 = 10;
 /// Timed runs of each program; the median is shown.
 const ROUNDS: usize = 3;
+/// Connections of the runs without a pause.
+const CONNECTIONS: [u32; 2] = [10, 200];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -98,29 +100,45 @@ fn print_accuracy(tools: &[Tool]) {
     }
 }
 
-/// CPU time for 100,000 requests of ten virtual users without a pause, and the largest resident set.
+/// CPU time for 100,000 requests of virtual users without a pause, and the largest resident set.
 fn print_cost(tools: &[Tool]) {
     println!(
-        "\n### Cost, 10 connections without a pause for {SECONDS} s, median of {ROUNDS}\n\n\
-         | program | requests per second | CPU seconds per 100,000 requests | peak RSS |\n|---|--:|--:|--:|"
+        "\n### Cost, connections without a pause for {SECONDS} s, median of {ROUNDS}\n\n\
+         | connections | program | requests per second | CPU seconds per 100,000 requests | ratio | peak RSS |\n\
+         |--:|---|--:|--:|--:|--:|"
     );
+    for connections in CONNECTIONS {
+        print_cost_of(tools, connections);
+    }
+}
+
+/// A ratio says how many times more k6 needs.
+fn print_cost_of(tools: &[Tool], connections: u32) {
     let server = Server::start(|_| (200, 0));
     let mut costs: Vec<Vec<cost::Cost>> = tools.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
         for (tool, costs) in tools.iter().zip(&mut costs) {
             let before = server.seen();
-            let spent = tool.load(&server.url(), SECONDS);
+            let spent = tool.load(&server.url(), connections, SECONDS);
             costs.push(spent.of(server.seen() - before, SECONDS));
         }
     }
-    for (tool, costs) in tools.iter().zip(&mut costs) {
+    for costs in &mut costs {
         costs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    }
+    let is_k6 = |tool: &Tool| matches!(tool, Tool::K6(_));
+    let k6 = tools
+        .iter()
+        .position(is_k6)
+        .map_or(f64::NAN, |at| costs[at][ROUNDS / 2].cpu);
+    for (tool, costs) in tools.iter().zip(&costs) {
         let cost = &costs[ROUNDS / 2];
         println!(
-            "| {} | {:.0} | {:.2} | {:.1} MiB |",
+            "| {connections} | {} | {:.0} | {:.2} | {:.1}× | {:.1} MiB |",
             tool.name(),
             cost.rate,
             cost.cpu,
+            k6 / cost.cpu,
             cost.peak
         );
     }
