@@ -29,7 +29,7 @@ struct Case {
     is_slow: bool,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case {
         name: "1 ConfigMap",
         make: trees::config_map,
@@ -44,6 +44,14 @@ const CASES: [Case; 6] = [
         rounds: 5,
         ours_per_round: 4,
         averaged: [1, 20],
+        is_slow: false,
+    },
+    Case {
+        name: "30 layers with a component each, 100 objects",
+        make: |dir| trees::layers(dir, 30),
+        rounds: 10,
+        ours_per_round: 2,
+        averaged: [3, 20],
         is_slow: false,
     },
     Case {

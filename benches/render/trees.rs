@@ -49,6 +49,35 @@ pub fn overlay(dir: &Path, apps: usize) {
     write(dir, "kustomization.yaml", &top);
 }
 
+/// So many layers upon a base of 100 objects, each with a component that labels all and patches one.
+pub fn layers(dir: &Path, count: usize) {
+    let objects: Vec<String> = (0..20)
+        .flat_map(|app| objects(&format!("app-{app:04}")))
+        .map(|(_, text)| text)
+        .collect();
+    write(dir, "layers/0/objects.yaml", &objects.join("---\n"));
+    write(dir, "layers/0/kustomization.yaml", "resources:\n- objects.yaml\n");
+    for layer in 1..=count {
+        let component = format!(
+            "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nlabels:\n- pairs:\n    layer-{layer}: \"yes\"\n\
+             patches:\n- target:\n    kind: Deployment\n    name: app-{:04}\n  patch: |-\n    - op: replace\n      \
+             path: /spec/replicas\n      value: {layer}\n",
+            layer % 20
+        );
+        write(dir, &format!("components/{layer}/kustomization.yaml"), &component);
+        let text = format!(
+            "resources:\n- ../{}\ncomponents:\n- ../../components/{layer}\n",
+            layer - 1
+        );
+        write(dir, &format!("layers/{layer}/kustomization.yaml"), &text);
+    }
+    write(
+        dir,
+        "kustomization.yaml",
+        &format!("resources:\n- layers/{count}\n"),
+    );
+}
+
 /// One kustomization of so many objects in ten files, with a name prefix, a label in all selectors, and two images.
 pub fn single(dir: &Path, count: usize) {
     let documents: Vec<String> = (0..count / 5)
