@@ -9,6 +9,7 @@ use crate::error::{BuildError, Result};
 use crate::fieldspec::{Config, FieldSpec, selects};
 use crate::id::{Id, NO_NAMESPACE};
 use crate::layer::Accumulated;
+use crate::parallel;
 use crate::resource::Resource;
 use crate::walk::{set_field, set_scalar, visit};
 
@@ -20,25 +21,40 @@ use crate::walk::{set_field, set_scalar, visit};
 pub(crate) fn fix_references(context: &Context<'_>, accumulated: &mut Accumulated) -> Result<()> {
     let names = Names::of(context, accumulated.resources.list());
     let rules = Rules::of(&accumulated.config);
-    for (at, resource) in accumulated.resources.list_mut().iter_mut().enumerate() {
-        let place = resource.place;
-        let originally = names.all[at].original.gvk.clone();
-        let rules = rules.of_kind(&originally);
-        if rules.is_empty() {
-            continue;
-        }
-        let subjects =
-            subject_namespaces(&resource.node).map_err(|why| context.located(place, BuildError::new(why)))?;
-        for (target, spec) in rules {
-            let referrer = Referrer::new(&names, at, resource, target, spec, &subjects);
-            visit(&mut resource.node, &spec.path, None, &mut |node| {
-                referrer.set(node)
-            })
-            .map_err(|why| {
-                let why = format!("updating name reference in '{}' field: {why}", spec.path);
-                context.located(place, BuildError::new(why))
-            })?;
-        }
+    let resources = std::mem::take(accumulated.resources.list_mut());
+    let resources = resources.into_iter().enumerate().collect();
+    // No resource's fields depend on what those of another one have become.
+    let fixed = parallel::map(resources, FIXED_TOGETHER, |(at, mut resource)| {
+        let result = fix_references_of(&mut resource, at, &names, &rules);
+        (resource, result)
+    });
+    for (resource, result) in fixed {
+        result.map_err(|why| context.located(resource.place, BuildError::new(why)))?;
+        accumulated.resources.list_mut().push(resource);
+    }
+    Ok(())
+}
+
+/// Resources for which another thread is worth while.
+const FIXED_TOGETHER: usize = 64;
+
+fn fix_references_of(
+    resource: &mut Resource,
+    at: usize,
+    names: &Names,
+    rules: &Rules<'_>,
+) -> std::result::Result<(), String> {
+    let rules = rules.of_kind(&names.all[at].original.gvk);
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let subjects = subject_namespaces(&resource.node)?;
+    for (target, spec) in rules {
+        let referrer = Referrer::new(names, at, resource, target, spec, &subjects);
+        visit(&mut resource.node, &spec.path, None, &mut |node| {
+            referrer.set(node)
+        })
+        .map_err(|why| format!("updating name reference in '{}' field: {why}", spec.path))?;
     }
     Ok(())
 }
