@@ -66,6 +66,12 @@
 //! Remote resources, Helm charts, and exec, container and Go plugins: each with a hint for another way.
 //! Builtin plugins that are configured by an object of their own work.
 //!
+//! # Speed
+//!
+//! Time grows with the number of objects, not with its square as in the reference. A build of many objects parses its
+//! files, follows references and makes its results on as many threads as the machine has, which end with it; the result
+//! does not depend on them.
+//!
 //! # Limits
 //!
 //! Untrusted trees are safe to build: time and memory are bounded, and going over a bound is an error that says
