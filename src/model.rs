@@ -1,5 +1,7 @@
 //! Model: the words that all stages share. Names, revisions, images, edits; no behaviour beyond their own text form.
 
+pub mod trailer;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;

@@ -7,13 +7,15 @@ use tokio_util::sync::CancellationToken;
 use super::failure::Failure;
 use super::litter::Litter;
 use crate::config::load_check::limits::Limits;
-use crate::config::repository::{self, Config, Environment};
+use crate::config::repository::survey::Overlay;
+use crate::config::repository::{Config, Environment};
+use crate::config::verified::VerifiedSpec;
 use crate::desired::Desired;
 use crate::desired::tree::render;
 use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
 use crate::reconcile::Shared;
-use crate::reconcile::feed::{Feed, Head, HeadError, Poller, fetch_head, head_of};
+use crate::reconcile::feed::{Feed, Head, HeadError, Poller, head_of};
 use crate::reconcile::hub::Hub;
 use crate::report::why::CommitLine;
 use crate::source::Snapshot;
@@ -87,7 +89,14 @@ const LOOK_BACK: usize = 200;
 /// The environment variable that may hold the password or token for git.
 const TOKEN_VARIABLE: &str = "GITSYNC_GIT_TOKEN";
 
-/// Where a command's files come from.
+/// The files of a command, and where they come from.
+pub struct Files {
+    /// The files.
+    pub snapshot: Snapshot,
+    from: Origin,
+}
+
+/// Files whose configuration is sound.
 pub struct Checkout {
     /// The files and their configuration.
     pub head: Head,
@@ -206,15 +215,28 @@ impl Context {
     ///
     /// When there is no repository, or its configuration is wrong: then with every problem.
     pub async fn checkout(&self) -> Result<Checkout, Failure> {
+        let Files { snapshot, from } = self.files().await?;
+        let head = head_of(snapshot).map_err(head_failure)?;
+        Ok(Checkout { head, from })
+    }
+
+    /// The same files, whatever is wrong with their configuration.
+    ///
+    /// # Errors
+    ///
+    /// When there is no repository.
+    pub async fn files(&self) -> Result<Files, Failure> {
         if self.args.repo.is_some() {
             let remote = self.remote()?;
-            let head = fetch_head(&remote).await.map_err(head_failure)?;
-            return Ok(Checkout {
-                head,
-                from: Origin::Remote(remote),
-            });
+            let fetched = remote.fetch().await.map_err(git_failure)?;
+            let snapshot = remote.snapshot(&fetched.revision).await.map_err(git_failure)?;
+            let from = Origin::Remote(remote);
+            return Ok(Files { snapshot, from });
         }
-        Checkout::of_working_copy(Git::discover(Path::new(".")).map_err(git_failure)?)
+        let copy = Git::discover(Path::new(".")).map_err(git_failure)?;
+        let snapshot = working_files(&copy)?;
+        let from = Origin::WorkingCopy(copy);
+        Ok(Files { snapshot, from })
     }
 
     /// What reconcilers share, and the poller that feeds them.
@@ -251,7 +273,7 @@ impl Context {
     }
 }
 
-fn working_head(copy: &WorkingCopy) -> Result<Head, Failure> {
+fn working_files(copy: &WorkingCopy) -> Result<Snapshot, Failure> {
     // Before the first commit, the files stand for themselves.
     let unborn = || "0".repeat(40).parse::<Revision>();
     let revision = copy
@@ -262,14 +284,40 @@ fn working_head(copy: &WorkingCopy) -> Result<Head, Failure> {
     let files = copy
         .files()
         .map_err(|error| Failure::usage(format!("{}: {error}", copy.root.display())))?;
-    let snapshot = Snapshot::new(revision, std::sync::Arc::new(files));
-    let config = repository::read(snapshot.tree()).map_err(Failure::usage)?;
-    Ok(Head {
-        snapshot,
-        config: std::sync::Arc::new(config),
-        troubles: Vec::new(),
-        broken: std::collections::BTreeSet::new(),
-    })
+    Ok(Snapshot::new(revision, std::sync::Arc::new(files)))
+}
+
+// === impl Files ===
+
+impl Files {
+    /// Renders an overlay as it should be now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkout::render`].
+    pub async fn render(&self, overlay: &Overlay) -> Result<Desired, Failure> {
+        let proved = self.from.proved(overlay.verified.as_ref()).await?;
+        render(&overlay.dir, &self.snapshot, proved.as_ref()).map_err(Failure::usage)
+    }
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// The files of the commit that was proved, once one was.
+    async fn proved(&self, verified: Option<&VerifiedSpec>) -> Result<Option<Snapshot>, Failure> {
+        match verified.and_then(|verified| verified.revision().ok()) {
+            Some(revision) => Ok(Some(self.snapshot(&revision).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn snapshot(&self, revision: &Revision) -> Result<Snapshot, Failure> {
+        match self {
+            Self::WorkingCopy(copy) => copy.snapshot(revision).map_err(git_failure),
+            Self::Remote(remote) => remote.snapshot(revision).await.map_err(git_failure),
+        }
+    }
 }
 
 // === impl Checkout ===
@@ -291,7 +339,7 @@ impl Checkout {
     /// When its configuration has problems.
     pub fn of_working_copy(copy: WorkingCopy) -> Result<Self, Failure> {
         Ok(Self {
-            head: working_head(&copy)?,
+            head: head_of(working_files(&copy)?).map_err(head_failure)?,
             from: Origin::WorkingCopy(copy),
         })
     }
@@ -354,7 +402,7 @@ impl Checkout {
     /// When the proved revision is not there, or the overlay has problems: then with all of them.
     pub async fn render(&self, environment: &Environment) -> Result<Desired, Failure> {
         let proved = self.proved(environment).await?;
-        render(environment, &self.head.snapshot, proved.as_ref()).map_err(Failure::usage)
+        render(&environment.dir, &self.head.snapshot, proved.as_ref()).map_err(Failure::usage)
     }
 
     /// The files of the commit that was proved for an environment, once one was.
@@ -363,11 +411,7 @@ impl Checkout {
     ///
     /// When git does not have it.
     pub async fn proved(&self, environment: &Environment) -> Result<Option<Snapshot>, Failure> {
-        let verified = environment.verified.as_ref();
-        match verified.and_then(|verified| verified.revision().ok()) {
-            Some(revision) => Ok(Some(self.snapshot(&revision).await?)),
-            None => Ok(None),
-        }
+        self.from.proved(environment.verified.as_ref()).await
     }
 
     /// The last commit that changed a directory, as far back as people look, from the commit on that a cluster was last
@@ -381,7 +425,7 @@ impl Checkout {
         let commits = commits.ok()?;
         let mut newer: Option<(&Commit, Option<String>)> = None;
         for commit in &commits {
-            let id = self.snapshot(&commit.revision).await.ok()?.tree_id(dir);
+            let id = self.from.snapshot(&commit.revision).await.ok()?.tree_id(dir);
             if let Some((newer, newer_id)) = &newer
                 && *newer_id != id
             {
@@ -393,13 +437,6 @@ impl Checkout {
         newer
             .filter(|_| commits.len() < LOOK_BACK)
             .and_then(|(first, _)| commit_line(first))
-    }
-
-    async fn snapshot(&self, revision: &Revision) -> Result<Snapshot, Failure> {
-        match &self.from {
-            Origin::WorkingCopy(copy) => copy.snapshot(revision).map_err(git_failure),
-            Origin::Remote(remote) => remote.snapshot(revision).await.map_err(git_failure),
-        }
     }
 }
 

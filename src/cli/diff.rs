@@ -9,7 +9,7 @@ use super::ui::Ui;
 use crate::desired::policy::Violation;
 use crate::diff::text::Style;
 use crate::diff::{Counts, markdown, patch, text};
-use crate::report::findings::{Finding, Level};
+use crate::report::findings::{Finding, Level, github, once, sarif};
 use crate::report::paint::Tone;
 
 /// Arguments of `gitsync diff`.
@@ -49,6 +49,10 @@ pub enum DiffOutput {
     Json,
     /// For a comment below a pull request, of less than 65,536 characters.
     Markdown,
+    /// What the policies say of the new state, as a SARIF 2.1.0 log for code scanning.
+    Sarif,
+    /// What the policies say of the new state, as workflow commands of GitHub Actions.
+    Github,
 }
 
 /// Compares, and answers with exit code 1 when something differs.
@@ -103,6 +107,8 @@ pub async fn diff(ui: &mut Ui, context: &Context, args: &DiffArgs) -> Result<Ans
                 .collect();
             markdown::comment(&parts, &notes)
         }
+        DiffOutput::Sarif => format!("{:#}\n", sarif(&findings(&found), env!("CARGO_PKG_VERSION"))),
+        DiffOutput::Github => github(&findings(&found)),
         DiffOutput::Text => text_of(ui, args, &found),
     };
     if args.output == DiffOutput::Text && !args.no_pager {
@@ -117,6 +123,12 @@ pub async fn diff(ui: &mut Ui, context: &Context, args: &DiffArgs) -> Result<Ans
         .iter()
         .all(|part| part.diff.is_empty() && part.files.is_empty());
     Ok(if clean { Answer::Yes } else { Answer::No })
+}
+
+/// What the policies say, for programs.
+fn findings(found: &[Comparison]) -> Vec<Finding> {
+    let violations = found.iter().flat_map(|part| &part.violations);
+    once(violations.cloned().map(Finding::policy))
 }
 
 /// What the policies say of a comparison, for people.

@@ -16,6 +16,7 @@ use super::failure::{Answer, Failure};
 use super::ui::Ui;
 use super::why::trouble_text;
 use crate::config::repository::Environment;
+use crate::problem::plural;
 use crate::record::Record;
 use crate::report::paint::{Paint, Tone};
 use crate::world::cluster::connect::kubeconfig_paths;
@@ -72,11 +73,13 @@ pub async fn doctor(ui: &mut Ui, context: &Context, args: &DoctorArgs) -> Result
             let lines: String = findings.iter().map(|finding| finding.text(ui.paint())).collect();
             let verdict = match bad {
                 0 => ui.paint().tone(Tone::Good, "all is well"),
-                count => ui
-                    .paint()
-                    .tone(Tone::Bad, &format!("{count} of {} do not work", findings.len())),
+                count => {
+                    let verb = if count == 1 { "does" } else { "do" };
+                    let line = format!("{count} of {} {verb} not work", findings.len());
+                    ui.paint().tone(Tone::Bad, &line)
+                }
             };
-            format!("{lines}{verdict}\n")
+            ui.folded(&format!("{lines}{verdict}\n"))
         }
     };
     ui.print(&text)?;
@@ -127,8 +130,8 @@ async fn examine(
     let desired = match checkout.render(environment).await {
         Ok(desired) => {
             findings.push(Finding::good(&format!(
-                "{name}: renders {} objects",
-                desired.objects.len()
+                "{name}: renders {}",
+                plural(desired.objects.len(), "object")
             )));
             Some(desired)
         }
@@ -249,7 +252,10 @@ async fn permissions(cluster: &Cluster, name: &str, wanted: BTreeSet<(String, St
             }
         }
     }
-    let what = format!("{name}: permissions for {} kinds of objects", wanted.len());
+    let what = format!(
+        "{name}: permissions for {} of objects",
+        plural(wanted.len(), "kind")
+    );
     if refused.is_empty() {
         return Finding::good(&what);
     }

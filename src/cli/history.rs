@@ -11,6 +11,7 @@ use super::failure::{Answer, Failure};
 use super::ui::Ui;
 use crate::config::duration::Duration;
 use crate::config::repository::ENVIRONMENTS;
+use crate::model::trailer;
 use crate::promote::overlay::kustomization;
 use crate::reconcile::board::{commit_view, promotions};
 use crate::reconcile::feed::fetch_head;
@@ -89,7 +90,7 @@ pub async fn history(ui: &mut Ui, context: &Context, args: &HistoryArgs) -> Resu
         HistoryOutput::Text => all.iter().map(|promoted| entry(promoted, ui.paint())).collect(),
     };
     if args.output == HistoryOutput::Text {
-        return ui.page(&text);
+        return ui.page(&ui.folded(&text));
     }
     ui.print(&text)
 }
@@ -139,14 +140,14 @@ async fn introduced(
     commits: &[Commit],
     promoted: &Promoted,
 ) -> Result<Option<CommitView>, Failure> {
-    let proved = promoted.first("Gitsync-Verified-Revision");
+    let proved = promoted.first(trailer::VERIFIED_REVISION);
     let older = commits
         .iter()
         .skip_while(|commit| commit.revision.as_str() != proved);
     let sets = |commit: &&Commit| {
         let own = |key: &str, value: &str| commit.trailers.iter().any(|(k, v)| k == key && v == value);
-        let promotes = commit.trailers.iter().any(|(key, _)| key == "Gitsync-Evidence");
-        !promotes && promoted.images.iter().any(|image| own("Gitsync-Image", image))
+        let promotes = commit.trailers.iter().any(|(key, _)| key == trailer::EVIDENCE);
+        !promotes && promoted.images.iter().any(|image| own(trailer::IMAGE, image))
     };
     if let Some(commit) = older.clone().find(sets) {
         return Ok(Some(commit_view(commit)));

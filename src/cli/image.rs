@@ -4,7 +4,7 @@ use super::context::{Checkout, Context};
 use super::edit::{self, EditArgs, Wish};
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
-use crate::model::{CommitMessage, Edit, ImageRef};
+use crate::model::{CommitMessage, Edit, ImageRef, trailer};
 use crate::problem::Problems;
 use crate::promote::overlay::{ImageChange, kustomization, set_images};
 
@@ -119,7 +119,7 @@ fn message(environment: &str, changes: &[ImageChange]) -> CommitMessage {
         body: String::new(),
         trailers: images
             .into_iter()
-            .map(|image| ("Gitsync-Image".to_owned(), image))
+            .map(|image| (trailer::IMAGE.to_owned(), image))
             .collect(),
     }
 }

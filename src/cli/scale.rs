@@ -4,7 +4,7 @@ use super::context::{Checkout, Context};
 use super::edit::{self, EditArgs, Wish};
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
-use crate::model::{CommitMessage, Edit};
+use crate::model::{CommitMessage, Edit, trailer};
 use crate::problem::Problems;
 use crate::promote::overlay::{ScaleChange, kustomization, set_replicas};
 
@@ -87,7 +87,7 @@ async fn wish(checkout: &Checkout, args: &ScaleArgs, changes: &[ScaleChange]) ->
             trailers: args
                 .workloads
                 .iter()
-                .map(|workload| ("Gitsync-Scale".to_owned(), workload.clone()))
+                .map(|workload| (trailer::SCALE.to_owned(), workload.clone()))
                 .collect(),
         },
         done: format!("{said} set in {}", args.env),

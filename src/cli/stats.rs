@@ -8,6 +8,7 @@ use super::context::Context;
 use super::failure::{Answer, Failure};
 use super::history::{commits, moment, promoted};
 use super::ui::Ui;
+use crate::model::trailer;
 use crate::reconcile::board::commit_view;
 use crate::report::history::{Filter, Promoted};
 use crate::report::stats::Past;
@@ -59,7 +60,7 @@ pub async fn stats(ui: &mut Ui, context: &Context, args: &StatsArgs) -> Result<A
         Output::Text if pasts.is_empty() => "git holds no promotion of that time\n".to_owned(),
         Output::Text => {
             let parts: Vec<String> = pasts.iter().map(|past| past.text(ui.paint())).collect();
-            parts.join("\n")
+            ui.folded(&parts.join("\n"))
         }
     };
     ui.print(&text)
@@ -77,7 +78,7 @@ fn past(env: String, promotions: &[Promoted], recent: &[&Commit], span: f64) -> 
     };
     let rollbacks = recent
         .iter()
-        .filter(|commit| values(commit, "Gitsync-Rollback").contains(&env))
+        .filter(|commit| values(commit, trailer::ROLLBACK).contains(&env))
         .filter_map(|commit| time(commit))
         .collect();
     // What was set by hand or by CI, other than promotions and rollbacks.
@@ -86,9 +87,9 @@ fn past(env: String, promotions: &[Promoted], recent: &[&Commit], span: f64) -> 
         let sets = sources
             .iter()
             .any(|from| commit.subject.ends_with(&format!(" in {from}")));
-        sets && commit.trailers.iter().all(|(key, _)| key == "Gitsync-Image")
+        sets && commit.trailers.iter().all(|(key, _)| key == trailer::IMAGE)
     });
-    let mut left: Vec<String> = set.flat_map(|commit| values(commit, "Gitsync-Image")).collect();
+    let mut left: Vec<String> = set.flat_map(|commit| values(commit, trailer::IMAGE)).collect();
     left.retain(|image| !promotions.iter().any(|promoted| promoted.images.contains(image)));
     left.sort_unstable();
     left.dedup();

@@ -71,7 +71,7 @@ pub async fn status(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Result
         });
     }
     let text = match args.output {
-        Output::Text => table(&rows, Timestamp::now(), ui.paint()),
+        Output::Text => ui.folded(&table(&rows, Timestamp::now(), ui.paint())),
         Output::Json => format!("{:#}\n", Value::Array(rows.iter().map(json_row).collect())),
     };
     ui.print(&text)?;

@@ -24,6 +24,7 @@ pub struct Ui {
     err_paint: Paint,
     live: bool,
     screen: bool,
+    err_screen: bool,
     kept: Option<String>,
 }
 
@@ -50,6 +51,7 @@ impl Ui {
             err_paint: paint(err_terminal),
             live: err_terminal && !dumb && !quiet,
             screen: out_terminal && !dumb,
+            err_screen: err_terminal && !dumb,
             kept: None,
         }
     }
@@ -63,6 +65,7 @@ impl Ui {
             err_paint: paint,
             live: false,
             screen: false,
+            err_screen: false,
             kept: Some(String::new()),
         }
     }
@@ -135,6 +138,20 @@ impl Ui {
         }
     }
 
+    /// An answer that is made of sentences: for a terminal, long lines break between words and stay indented.
+    #[must_use]
+    pub fn folded(&self, text: &str) -> String {
+        self.folded_for(self.screen, text)
+    }
+
+    fn folded_for(&self, terminal: bool, text: &str) -> String {
+        if !terminal {
+            return text.to_owned();
+        }
+        let width = self.width();
+        text.split_inclusive('\n').map(|line| fold(line, width)).collect()
+    }
+
     /// Writes an answer through a pager, when it goes to a terminal that it would not fit on. Without one that can be
     /// started, it is written as it is.
     ///
@@ -199,13 +216,13 @@ impl Ui {
     /// Writes `warning: …` to stderr, also when quiet.
     pub fn warn(&mut self, text: &str) {
         let label = self.err_paint.tone(Tone::Warn, "warning");
-        self.write_story(&format!("{label}: {text}\n"));
+        self.write_sentence(&format!("{label}: {text}\n"));
     }
 
     /// Writes `error: …` with its causes and hints to stderr, also when quiet.
     pub fn error(&mut self, text: &str, hints: &[String]) {
         let label = self.err_paint.tone(Tone::Bad, "error");
-        self.write_story(&format!("{label}: {text}\n"));
+        self.write_sentence(&format!("{label}: {text}\n"));
         for hint in hints {
             let label = self.err_paint.tone(Tone::Hunk, "hint");
             self.write_story(&format!("{label}: {hint}\n"));
@@ -218,6 +235,11 @@ impl Ui {
         self.err_paint
     }
 
+    fn write_sentence(&mut self, text: &str) {
+        let folded = self.folded_for(self.err_screen, text);
+        self.write_story(&folded);
+    }
+
     fn write_story(&mut self, text: &str) {
         if let Some(kept) = &mut self.kept {
             kept.push_str(text);
@@ -225,6 +247,43 @@ impl Ui {
         }
         // A story that nobody can read any more is no reason to stop the work.
         let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// A line, broken between words where it is longer than `width`; what follows is indented a little more than its
+/// beginning. Colours have no width, and a longer word stays whole.
+fn fold(line: &str, width: usize) -> String {
+    let indent = line.len() - line.trim_start_matches(' ').len() + 2;
+    let (mut out, mut column, mut word) = (String::new(), 0, String::new());
+    let (mut word_width, mut is_blank) = (0, true);
+    let mut chars = line.chars();
+    loop {
+        let next = chars.next();
+        if let Some(character) = next.filter(|character| !matches!(character, ' ' | '\n')) {
+            word.push(character);
+            if character == '\x1b' {
+                let escape = chars.by_ref().take_while(|end| *end != 'm');
+                word.extend(escape);
+                word.push('m');
+            } else {
+                word_width += 1;
+            }
+            continue;
+        }
+        if word_width > 0 && column + word_width > width && !is_blank {
+            out.truncate(out.trim_end_matches(' ').len());
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        }
+        is_blank &= word_width == 0;
+        out.push_str(&word);
+        column += word_width + 1;
+        (word, word_width) = (String::new(), 0);
+        match next {
+            Some(character) => out.push(character),
+            None => return out,
+        }
     }
 }
 
@@ -241,4 +300,28 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_breaks_between_words_and_stays_indented() {
+        for (line, expected) in [
+            ("  short\n", "  short\n"),
+            ("  one two three four\n", "  one two\n    three\n    four\n"),
+            ("a  b   c\n", "a  b   c\n"),
+            (
+                "  \x1b[31mone\x1b[0m two three\n",
+                "  \x1b[31mone\x1b[0m two\n    three\n",
+            ),
+            ("0123456789abcdef\n", "0123456789abcdef\n"),
+            ("  x 0123456789abcdef\n", "  x\n    0123456789abcdef\n"),
+            ("", ""),
+            ("one two three", "one two\n  three"),
+        ] {
+            assert_eq!(fold(line, 10), expected, "{line:?}");
+        }
+    }
 }

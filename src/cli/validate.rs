@@ -1,13 +1,15 @@
 //! `gitsync validate`: everything that can be known without a cluster, all problems at once.
 
+use manifest::Manifest;
 use serde_json::json;
 
 use super::context::Context;
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
-use crate::desired::policy;
-use crate::problem::{Problems, plural};
-use crate::report::findings::{Finding, Level, github, sarif};
+use crate::config::repository::survey::{Overlay, Survey, survey};
+use crate::desired::{allow, policy};
+use crate::problem::{Problem, Problems, plural};
+use crate::report::findings::{Finding, Level, github, once, sarif};
 use crate::report::paint::Tone;
 
 /// Arguments of `gitsync validate`.
@@ -36,37 +38,36 @@ pub enum ValidateOutput {
 ///
 /// # Errors
 ///
-/// When there is no repository. Problems of its content are the answer no, and printed.
+/// When there is no repository. Problems of its content are the answer no, and printed; a commit that was proved and that
+/// git does not have, as in a shallow clone, is told beside them.
 pub async fn validate(ui: &mut Ui, context: &Context, args: &ValidateArgs) -> Result<Answer, Failure> {
-    let mut findings = Vec::new();
+    let files = context.files().await?;
+    let Survey { overlays, problems } = survey(files.snapshot.tree());
+    let others = policy::read(files.snapshot.tree());
+    let mut findings: Vec<Finding> = problems.into_iter().map(Finding::configuration).collect();
     let mut objects = 0;
-    let mut environments = 0;
-    match context.checkout().await {
-        Ok(checkout) => {
-            let others = policy::read(checkout.head.snapshot.tree());
-            for environment in checkout.config().environments.values() {
-                environments += 1;
-                match checkout.render(environment).await {
-                    Ok(desired) => {
-                        objects += desired.objects.len();
-                        let violations = policy::check(&desired.objects, &others);
-                        findings.extend(violations.into_iter().map(Finding::policy));
-                    }
-                    Err(failure) => findings.extend(configuration(failure)?),
-                }
+    let mut failed = None;
+    for overlay in &overlays {
+        match files.render(overlay).await {
+            Ok(desired) => {
+                objects += desired.objects.len();
+                findings.extend(forbidden(overlay, &desired.objects).map(Finding::configuration));
+                let violations = policy::check(&desired.objects, &others);
+                findings.extend(violations.into_iter().map(Finding::policy));
             }
+            Err(failure) => match configuration(failure) {
+                Ok(problems) => findings.extend(problems),
+                Err(failure) => {
+                    ui.fail(&overlay.dir, &failure);
+                    failed = Some(failure.kind);
+                }
+            },
         }
-        Err(failure) => findings.extend(configuration(failure)?),
     }
-    // What two environments share is told once.
-    let mut told: Vec<Finding> = Vec::new();
-    for finding in findings {
-        if !told.contains(&finding) {
-            told.push(finding);
-        }
-    }
+    let environments = overlays.len();
+    let told = once(findings);
     let of = |level: Level| told.iter().filter(move |finding| finding.level == level);
-    let valid = of(Level::Error).next().is_none();
+    let valid = failed.is_none() && of(Level::Error).next().is_none();
     let text = match args.output {
         ValidateOutput::Json => {
             let problems = |level| of(level).map(|finding| &finding.problem).collect::<Vec<_>>();
@@ -101,11 +102,25 @@ pub async fn validate(ui: &mut Ui, context: &Context, args: &ValidateArgs) -> Re
                 let bad = ui.paint().tone(Tone::Bad, "not valid");
                 format!("{bad}: {}", plural(of(Level::Error).count(), "problem"))
             };
-            format!("{lines}{verdict}\n")
+            ui.folded(&format!("{lines}{verdict}\n"))
         }
     };
     ui.print(&text)?;
-    Ok(if valid { Answer::Yes } else { Answer::No })
+    Ok(match failed {
+        Some(kind) => Answer::Code(kind.code()),
+        None if valid => Answer::Yes,
+        None => Answer::No,
+    })
+}
+
+/// The objects that the environment does not allow. Which namespace an object gets that names none is not known here.
+fn forbidden<'a>(overlay: &'a Overlay, objects: &'a [Manifest]) -> impl Iterator<Item = Problem> + 'a {
+    let allow = overlay.allow.iter();
+    allow.flat_map(|allow| {
+        objects
+            .iter()
+            .filter_map(|object| allow::check(allow, &object.id(), object))
+    })
 }
 
 /// The problems of a failure; what is no problem of the content stays a failure.

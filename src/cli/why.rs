@@ -70,7 +70,7 @@ pub async fn why(ui: &mut Ui, context: &Context, args: &WhyArgs) -> Result<Answe
         let seen = see(context, &checkout, environment).await?;
         let id = choose(&seen, object)?;
         let text = match args.output {
-            Output::Text => object_text(ui, &seen, &id),
+            Output::Text => ui.folded(&object_text(ui, &seen, &id)),
             Output::Json => format!("{:#}\n", json_object(&seen, &id)),
         };
         return ui.print(&text);
@@ -84,7 +84,7 @@ pub async fn why(ui: &mut Ui, context: &Context, args: &WhyArgs) -> Result<Answe
         links.push(link(context, &checkout, environment).await);
     }
     let text = match args.output {
-        Output::Text => chain(&links, Timestamp::now(), ui.paint()),
+        Output::Text => ui.folded(&chain(&links, Timestamp::now(), ui.paint())),
         Output::Json => format!("{:#}\n", Value::Array(links.iter().map(json_link).collect())),
     };
     ui.print(&text)

@@ -1,5 +1,7 @@
 //! Repository configuration: all of gitsync's own documents of one commit, with every reference resolved.
 
+pub mod survey;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;

@@ -15,7 +15,6 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use self::hooks::Hook;
-use crate::config::repository::Environment;
 use crate::model::Revision;
 use crate::problem::{Problem, Problems};
 use crate::verify::backends::container_images;
@@ -37,14 +36,14 @@ pub struct Desired {
     pub files: Arc<Vec<String>>,
 }
 
-/// Renders an environment's overlay.
+/// Renders the overlay in a directory.
 ///
 /// # Errors
 ///
 /// Every problem of the overlay and what it stands on, with file and line. No objects at all is a problem too:
 /// taken as a wish, it would delete everything.
-pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) -> Result<Desired, Problems> {
-    let built = kustomize::build(files, &environment.dir, &Options::default()).map_err(to_problems)?;
+pub fn build(files: &dyn Files, dir: &str, revision: &Revision) -> Result<Desired, Problems> {
+    let built = kustomize::build(files, dir, &Options::default()).map_err(to_problems)?;
     let mut objects = built.manifests;
     for object in &mut objects {
         fold_string_data(object.value_mut());
@@ -60,7 +59,7 @@ pub fn build(files: &dyn Files, environment: &Environment, revision: &Revision) 
         let message =
             "the kustomization renders no objects; nothing is changed, because that would delete everything";
         return Err(Problem::new(message)
-            .at_line(&environment.dir, 0)
+            .at_line(dir, 0)
             .hint("add resources, or remove the environment")
             .into());
     }
@@ -181,14 +180,7 @@ mod tests {
         let job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: migrate\n  annotations: {gitsync.dev/hook: pre-sync}\n";
         tree.insert("environments/prod/hook.yaml", &format!("{job}---\n{more}"));
         tree.insert("environments/prod/kustomization.yaml", "resources: [hook.yaml]\n");
-        let environment = Environment {
-            name: "prod".parse().unwrap(),
-            dir: "environments/prod".into(),
-            spec: serde_yaml::from_str("cluster: {context: prod}").unwrap(),
-            verified: None,
-            orders: crate::config::orders::Orders::default(),
-        };
-        build(&tree, &environment, &"a".repeat(40).parse().unwrap())
+        build(&tree, "environments/prod", &"a".repeat(40).parse().unwrap())
     }
 
     #[test]

@@ -19,33 +19,29 @@ pub struct Rendered {
     ids: BTreeMap<String, String>,
 }
 
-/// Renders an environment as it should be now: `proved` is the snapshot of `environment.verified`'s revision.
+/// Renders the environment in a directory as it should be now: `proved` is the snapshot of its `verified`'s revision.
 ///
 /// # Errors
 ///
 /// As [`build`]. When HEAD alone would render and the mixture does not, the problem says which revision is waited
 /// for: an environment is never rendered from files that were not proved together.
-pub fn render(
-    environment: &Environment,
-    head: &Snapshot,
-    proved: Option<&Snapshot>,
-) -> Result<Desired, Problems> {
+pub fn render(dir: &str, head: &Snapshot, proved: Option<&Snapshot>) -> Result<Desired, Problems> {
     let Some(proved) = proved else {
-        return build(head.files(), environment, head.revision());
+        return build(head.files(), dir, head.revision());
     };
-    let layered = Layered::new(&environment.dir, head.files(), proved.files());
-    let built = build(&layered, environment, head.revision());
+    let layered = Layered::new(dir, head.files(), proved.files());
+    let built = build(&layered, dir, head.revision());
     let pinned = built.map(|desired| Desired {
         shared: proved.revision().clone(),
         ..desired
     });
     pinned.map_err(|mut problems| {
-        if build(head.files(), environment, head.revision()).is_ok() {
+        if build(head.files(), dir, head.revision()).is_ok() {
             let message = format!(
                 "the overlay needs shared files that revision {} does not have; it waits until a later revision is proved",
                 proved.revision().short()
             );
-            problems.0.insert(0, Problem::new(message).at_line(&environment.dir, 0));
+            problems.0.insert(0, Problem::new(message).at_line(dir, 0));
         }
         problems
     })
@@ -151,7 +147,7 @@ mod tests {
             "namePrefix: my-\nresources: [../../apps/web]\n",
         );
         let desired = render(
-            &prod(&head),
+            &prod(&head).dir,
             &mk_snapshot('b', &head),
             Some(&mk_snapshot('a', &proved)),
         )
@@ -173,7 +169,7 @@ mod tests {
             "resources: [../../apps/web, ../../apps/new]\n",
         );
         let problems = render(
-            &prod(&head),
+            &prod(&head).dir,
             &mk_snapshot('b', &head),
             Some(&mk_snapshot('a', &proved)),
         )
@@ -190,7 +186,7 @@ mod tests {
     fn an_unchanged_tree_is_not_rendered_again_and_a_changed_one_is() {
         let tree = mk_tree();
         let (environment, before) = (prod(&tree), mk_snapshot('a', &tree));
-        let desired = render(&environment, &before, None).unwrap();
+        let desired = render(&environment.dir, &before, None).unwrap();
         let kept = Rendered::keep(desired.clone(), &environment, &before, None).unwrap();
         let mut elsewhere = tree.clone();
         elsewhere.insert("README.md", "other");

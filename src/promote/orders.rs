@@ -10,7 +10,7 @@ use crate::config::orders::{
     self, APPROVALS_FILE, Approval, SUSPENSION_FILE, SuspensionSpec, entries, with_entries,
 };
 use crate::config::repository::{self, Config, Environment, Promotion};
-use crate::model::{CommitMessage, Edit, EnvName, Revision};
+use crate::model::{CommitMessage, Edit, EnvName, Revision, trailer};
 use crate::problem::{Problem, Problems};
 use crate::record::Record;
 use crate::source::Snapshot;
@@ -89,7 +89,7 @@ pub fn suspend(tip: &Snapshot, name: &EnvName, spec: &SuspensionSpec) -> Result<
             name,
             dir,
             edit,
-            message(subject, &spec.reason, "Gitsync-Suspend", name),
+            message(subject, &spec.reason, trailer::SUSPEND, name),
             done,
         )
     })
@@ -104,7 +104,7 @@ pub fn resume(tip: &Snapshot, name: &EnvName) -> Result<Wish, Problems> {
     let dir = environment_dir(tip, name.as_str())?;
     let mut edit = Edit::default();
     edit.removed.insert(format!("{dir}/{SUSPENSION_FILE}"));
-    let message = message(format!("Resume {name}"), "", "Gitsync-Resume", name);
+    let message = message(format!("Resume {name}"), "", trailer::RESUME, name);
     let done = format!("{name} is taken care of again");
     Ok(Wish {
         idle: format!("{name} is not suspended; nothing changed"),
@@ -140,7 +140,7 @@ pub fn approve(tip: &Snapshot, name: &EnvName, subjects: &[Approval]) -> Result<
     let said = names.join(", ");
     let trailers = names
         .into_iter()
-        .map(|subject| ("Gitsync-Approve".to_owned(), subject));
+        .map(|subject| (trailer::APPROVE.to_owned(), subject));
     let message = CommitMessage {
         subject: format!("Approve {said} for {name}"),
         body: String::new(),
@@ -162,15 +162,15 @@ pub fn rollback(name: &EnvName, dir: String, revision: &Revision, reason: &str, 
         done.restored.join(", ")
     };
     let mut trailers = vec![
-        ("Gitsync-Rollback".to_owned(), name.to_string()),
-        ("Gitsync-Restored".to_owned(), revision.to_string()),
+        (trailer::ROLLBACK.to_owned(), name.to_string()),
+        (trailer::RESTORED.to_owned(), revision.to_string()),
     ];
     let list = |key: &'static str, values: &[String]| {
         let pairs = values.iter().map(|value| (key.to_owned(), value.clone()));
         pairs.collect::<Vec<_>>()
     };
-    trailers.extend(list("Gitsync-Image", &done.restored));
-    trailers.extend(list("Gitsync-Quarantine", &done.rejected));
+    trailers.extend(list(trailer::IMAGE, &done.restored));
+    trailers.extend(list(trailer::QUARANTINE, &done.rejected));
     let left = if done.rejected.is_empty() {
         String::new()
     } else {

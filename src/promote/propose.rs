@@ -13,12 +13,9 @@ use crate::config::repository::Environment;
 use crate::config::verified::{self, VerifiedImage, VerifiedSpec};
 use crate::desired::tree::render;
 use crate::desired::{Desired, build};
-use crate::model::{CommitMessage, Edit, ImageRef};
+use crate::model::{CommitMessage, Edit, ImageRef, trailer};
 use crate::problem::{Problem, Problems};
 use crate::source::{Edited, Layered, Snapshot};
-
-/// The trailer that names the evidence of a promotion.
-pub const EVIDENCE_TRAILER: &str = "Gitsync-Evidence";
 
 /// What promoting would be.
 #[derive(Debug, Clone)]
@@ -66,11 +63,11 @@ pub fn propose(
     let edited = Edited::new(trees.head.files(), &edit);
     let after = build(
         &Layered::new(&to.dir, &edited, trees.shared.files()),
-        to,
+        &to.dir,
         trees.head.revision(),
     )?;
     // What cannot be rendered now has nothing in common with what would be.
-    let before = render(to, trees.head, trees.pinned).ok();
+    let before = render(&to.dir, trees.head, trees.pinned).ok();
     if to.verified.is_some() && before.as_ref().is_some_and(|before| before.hash == after.hash) {
         return Ok(Proposal::Nothing);
     }
@@ -176,21 +173,21 @@ fn message(from: &Environment, to: &Environment, proof: Proof<'_>) -> CommitMess
             .as_ref()
             .map(|tag| format!(":{tag}"))
             .unwrap_or_default();
-        add("Gitsync-Image", format!("{}{tag}", image.name));
+        add(trailer::IMAGE, format!("{}{tag}", image.name));
         if let Some(digest) = &image.digest {
-            add("Gitsync-Digest", format!("{}@{digest}", image.name));
+            add(trailer::DIGEST, format!("{}@{digest}", image.name));
         }
         if let Some(commit) = image.tag.as_deref().filter(|tag| is_commit(tag)) {
-            add("Gitsync-Source-Commit", commit.to_owned());
+            add(trailer::SOURCE_COMMIT, commit.to_owned());
         }
     }
-    add("Gitsync-Verified-Revision", proof.shared().to_string());
-    add("Gitsync-Verified-In", from.name.to_string());
-    add("Gitsync-Verified-At", verification.finished.to_string());
+    add(trailer::VERIFIED_REVISION, proof.shared().to_string());
+    add(trailer::VERIFIED_IN, from.name.to_string());
+    add(trailer::VERIFIED_AT, verification.finished.to_string());
     for figure in &verification.figures {
-        add("Gitsync-Check", figure.clone());
+        add(trailer::CHECK, figure.clone());
     }
-    add(EVIDENCE_TRAILER, proof.evidence());
+    add(trailer::EVIDENCE, proof.evidence());
     CommitMessage {
         subject: subject(to, proof),
         body: body(from, proof),
@@ -363,7 +360,7 @@ mod tests {
             ("Gitsync-Digest", "team/web@sha256:1"),
             ("Gitsync-Source-Commit", "0a1b2c3d"),
             ("Gitsync-Check", "acceptance: http_req_duration p(90)<600 = 5.00"),
-            (EVIDENCE_TRAILER, "oooooooooooooooo-gggggggggggggggg"),
+            ("Gitsync-Evidence", "oooooooooooooooo-gggggggggggggggg"),
         ] {
             assert!(
                 message.trailers.contains(&(key.to_owned(), value.to_owned())),

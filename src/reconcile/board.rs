@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::feed::Head;
 use super::hub::Hub;
 use crate::config::repository::Environment;
-use crate::promote::propose::EVIDENCE_TRAILER;
+use crate::model::trailer;
 use crate::report::board::{
     CommitView, EnvironmentView, HistoryView, PromotionView, SuspensionView, TrailerView,
 };
@@ -20,9 +20,6 @@ const HISTORY: usize = 500;
 
 /// How many promotions it shows.
 const SHOWN: usize = 50;
-
-/// How the keys of trailers begin that gitsync writes: of promotions, and of what people order.
-const TRAILERS: &str = "Gitsync-";
 
 /// How many commits back the one is looked for that changed an overlay.
 const LOOK_BACK: usize = 30;
@@ -94,7 +91,7 @@ pub async fn remember(hub: Hub, remote: Remote, head: Arc<Head>) {
 
 async fn past(hub: &Hub, remote: &Remote, head: &Head) -> Result<(), GitError> {
     let commits = remote.history(head.snapshot.revision(), None, HISTORY).await?;
-    let told = told(&commits, |key| key.starts_with(TRAILERS), SHOWN);
+    let told = told(&commits, |key| key.starts_with(trailer::PREFIX), SHOWN);
     hub.update(|board| {
         board.head = commits.first().map(commit_view);
         board.history = told.into_iter().map(Arc::new).collect();
@@ -110,7 +107,7 @@ async fn past(hub: &Hub, remote: &Remote, head: &Head) -> Result<(), GitError> {
 /// The first `limit` promotions among commits.
 #[must_use]
 pub fn promotions(commits: &[Commit], limit: usize) -> Vec<HistoryView> {
-    told(commits, |key| key == EVIDENCE_TRAILER, limit)
+    told(commits, |key| key == trailer::EVIDENCE, limit)
 }
 
 /// The first `limit` commits that have a trailer with such a key.

@@ -15,10 +15,9 @@ use super::promotion::gates_hash;
 use crate::config::orders::{Approval, SuspensionSpec};
 use crate::config::repository::Config;
 use crate::config::verified;
-use crate::model::{EnvName, Revision};
+use crate::model::{EnvName, Revision, trailer};
 use crate::problem::{Problem, Problems};
 use crate::promote::orders::{self, Wish, environment_dir, promoter};
-use crate::promote::propose::EVIDENCE_TRAILER;
 use crate::promote::rollback::{Request, has_rejected, roll_back};
 use crate::source::Snapshot;
 use crate::world::cluster::ClusterError;
@@ -33,9 +32,6 @@ const HISTORY_LIMIT: usize = 10_000;
 
 /// How many orders may wait.
 const WAITING: usize = 16;
-
-/// The trailer that says whose order a commit of the daemon is.
-const BY_TRAILER: &str = "Gitsync-By";
 
 /// What a person decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,7 +262,7 @@ async fn before_the_last(
 /// The evidence that a commit names, when it is a promotion.
 pub(super) fn evidence_of(commit: &Commit) -> Option<String> {
     let mut trailers = commit.trailers.iter();
-    let (_, value) = trailers.find(|(key, _)| key == EVIDENCE_TRAILER)?;
+    let (_, value) = trailers.find(|(key, _)| key == trailer::EVIDENCE)?;
     Some(value.clone())
 }
 
@@ -304,7 +300,7 @@ async fn carry_out(shared: &Shared, name: &EnvName, order: Order, by: &str) -> R
         async move {
             let wish = wish(&shared.remote, &tip, name, order, by, time).await?;
             let mut message = wish.message.clone();
-            message.trailers.push((BY_TRAILER.to_owned(), by.to_owned()));
+            message.trailers.push((trailer::BY.to_owned(), by.to_owned()));
             let (dir, edit) = (wish.dir.clone(), wish.edit.clone());
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(wish);
             Ok::<_, OrderError>(Plan::<()>::Commit(Draft { dir, edit, message }))

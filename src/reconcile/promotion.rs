@@ -9,12 +9,13 @@ use crate::desired::hex;
 use crate::desired::tree::render;
 use crate::diff::rendered::{Pairing, between};
 use crate::diff::{files, text};
+use crate::model::trailer;
 use crate::model::{EnvName, Revision};
 use crate::problem::Problems;
 use crate::promote::decide::Due;
 use crate::promote::guard::{Bar, bar};
 use crate::promote::proof::Proof;
-use crate::promote::propose::{EVIDENCE_TRAILER, Proposal, Trees, propose};
+use crate::promote::propose::{Proposal, Trees, propose};
 use crate::report::paint::Paint;
 use crate::source::Snapshot;
 use crate::world::git::{GitError, PushError};
@@ -171,7 +172,7 @@ pub async fn preview(
         Some(revision) => Some(remote.snapshot(&revision).await?),
         None => None,
     };
-    let now = render(to, &head.snapshot, pinned.as_ref()).map(|now| now.objects);
+    let now = render(&to.dir, &head.snapshot, pinned.as_ref()).map(|now| now.objects);
     let objects = between(&now.unwrap_or_default(), &desired.objects, Pairing::Exact);
     let commit = files::patch(head.snapshot.tree(), &edit, Paint::default());
     let objects = text::unified(&objects, text::Style::default());
@@ -236,7 +237,7 @@ async fn was_promoted(remote: &Remote, head: &Head, proof: Proof<'_>) -> Result<
     let commits = remote
         .history(head.snapshot.revision(), Some(proof.revision()), HISTORY_LIMIT)
         .await?;
-    let names = |(key, value): &(String, String)| key == EVIDENCE_TRAILER && *value == evidence;
+    let names = |(key, value): &(String, String)| key == trailer::EVIDENCE && *value == evidence;
     Ok(commits.iter().any(|commit| commit.trailers.iter().any(names)))
 }
 

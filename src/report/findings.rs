@@ -86,6 +86,18 @@ impl Finding {
     }
 }
 
+/// The findings in their order, each once: what two environments share is found in both.
+#[must_use]
+pub fn once(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
+    let mut told: Vec<Finding> = Vec::new();
+    for finding in findings {
+        if !told.contains(&finding) {
+            told.push(finding);
+        }
+    }
+    told
+}
+
 /// The findings as a SARIF 2.1.0 log, which GitHub's code scanning and others take.
 #[must_use]
 pub fn sarif(findings: &[Finding], version: &str) -> Value {

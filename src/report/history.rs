@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::board::{CommitView, HistoryView, TrailerView};
 use super::paint::{Paint, Tone};
+use crate::model::trailer;
 
 /// A promotion, as its commit tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,8 +74,8 @@ impl Promoted {
             .rsplit_once(" to ")
             .map(|(_, to)| to.to_owned());
         promoted.to = to.unwrap_or_default();
-        promoted.from = promoted.first("Gitsync-Verified-In").to_owned();
-        promoted.images = promoted.all("Gitsync-Image");
+        promoted.from = promoted.first(trailer::VERIFIED_IN).to_owned();
+        promoted.images = promoted.all(trailer::IMAGE);
         promoted
     }
 
@@ -87,7 +88,7 @@ impl Promoted {
     /// When the proof was complete.
     #[must_use]
     pub fn verified_at(&self) -> Option<Timestamp> {
-        self.first("Gitsync-Verified-At").parse().ok()
+        self.first(trailer::VERIFIED_AT).parse().ok()
     }
 
     /// The first value of a trailer; empty when there is none.
@@ -163,7 +164,7 @@ pub fn entry(promoted: &Promoted, paint: Paint) -> String {
         line("Introduced-By", &text)
     });
     let evidence = promoted.trailers.iter().map(|trailer| {
-        let key = trailer.key.trim_start_matches("Gitsync-");
+        let key = trailer.key.trim_start_matches(trailer::PREFIX);
         line(key, &trailer.value)
     });
     head + &introduced.chain(evidence).collect::<String>()
@@ -182,10 +183,10 @@ pub fn csv(promotions: &[Promoted]) -> String {
             promoted.images.join(" "),
             promoted.commit.revision.clone(),
             promoted.commit.subject.clone(),
-            promoted.first("Gitsync-Verified-Revision").to_owned(),
-            promoted.first("Gitsync-Verified-At").to_owned(),
-            promoted.all("Gitsync-Check").join("; "),
-            promoted.first("Gitsync-Evidence").to_owned(),
+            promoted.first(trailer::VERIFIED_REVISION).to_owned(),
+            promoted.first(trailer::VERIFIED_AT).to_owned(),
+            promoted.all(trailer::CHECK).join("; "),
+            promoted.first(trailer::EVIDENCE).to_owned(),
             introduced.author,
             introduced.revision,
             introduced.time,

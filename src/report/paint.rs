@@ -61,7 +61,8 @@ fn style_of(tone: Tone) -> Style {
         Tone::Bad => AnsiColor::Red.on_default(),
         Tone::GoodWord => AnsiColor::Green.on_default().invert(),
         Tone::BadWord => AnsiColor::Red.on_default().invert(),
-        Tone::Warn => AnsiColor::Yellow.on_default(),
+        // Yellow, which many use here, cannot be read on a white background.
+        Tone::Warn => AnsiColor::Magenta.on_default(),
         Tone::Strong => Style::new().bold(),
         Tone::Hunk => AnsiColor::Cyan.on_default(),
         Tone::Dim => Style::new().dimmed(),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::history::Promoted;
 use super::paint::{Paint, Tone};
+use crate::problem::plural;
 
 /// What git knows of one environment in a span of time.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -150,8 +151,8 @@ impl Past {
             (
                 "not promoted",
                 format!(
-                    "{} images that were set: a gate failed, or something newer came",
-                    self.left
+                    "{} set: a gate failed, or something newer came",
+                    plural(self.left, "image")
                 ),
             ),
         ];
@@ -236,7 +237,7 @@ prod, the last 14d
   proof         median 2m, p90 1h, longest 1h  (set to proved; 2)
   rollbacks     1
   exposed       median 5m, p90 5m, longest 5m  (promoted to rolled back; 1)
-  not promoted  3 images that were set: a gate failed, or something newer came
+  not promoted  3 images set: a gate failed, or something newer came
 ";
         assert_eq!(past.text(Paint::default()), expected);
         assert_eq!(past.json()["leadTime"]["max"], 7500.0);

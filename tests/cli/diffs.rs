@@ -128,6 +128,20 @@ fn what_a_policy_refuses_is_said_before_anything_is_applied() {
     assert_eq!(result["ruleId"], "policy/deployments-are-bounded");
     let place = &result["locations"][0]["physicalLocation"];
     assert_eq!(place["artifactLocation"]["uri"], "apps/flask-app/deployment.yaml");
+    let place = "file=apps/flask-app/deployment.yaml,line=1,title=gitsync policy/deployments-are-bounded";
+    let annotation = format!(
+        "::error {place}::Deployment.apps flask-app/flask-app: policy deployments-are-bounded: every container needs limits of cpu and memory\n"
+    );
+    for command in [&["validate"][..], &["diff", "--offline"]] {
+        let shown = run(&[command, &["-o", "github"]].concat()).expect_code(1);
+        assert_eq!(
+            shown.stdout, annotation,
+            "both environments have it, and it is told once: {shown}"
+        );
+        let log = run(&[command, &["-o", "sarif"]].concat()).expect_code(1);
+        let log: Value = serde_json::from_str(&log.stdout).unwrap();
+        assert_eq!(log["runs"][0]["results"][0], *result);
+    }
     let diff = run(&["diff", "--offline"]).expect_code(1);
     let warning = format!("warning: staging: the cluster would refuse this: {told}\n");
     assert!(diff.stderr.contains(&warning), "{diff}");
@@ -137,6 +151,83 @@ fn what_a_policy_refuses_is_said_before_anything_is_applied() {
     assert!(
         markdown.contains("> **staging: the cluster would refuse this: "),
         "{markdown}"
+    );
+}
+
+#[test]
+fn a_broken_environment_hides_no_mistake_elsewhere() {
+    let desk = Desk::new();
+    let copy = desk.remote.clone_to("copy");
+    let change = |path: &str, from: &str, to: &str| {
+        let file = copy.join(path);
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(&file, text.replacen(from, to, 1)).unwrap();
+    };
+    change("environments/staging/environment.yaml", "interval", "intervall");
+    change("environments/staging/kustomization.yaml", "newTag", "newTga");
+    change(
+        "environments/prod/environment.yaml",
+        "spec:\n",
+        "spec:\n  allow: {kinds: [Deployment, Namespace]}\n",
+    );
+    change("policies/promotion.yaml", "to: prod", "to: prdo");
+    let told = desk.gitsync.run_in(&copy, &["validate"]).expect_code(1);
+    let lines: Vec<&str> = told.stdout.lines().collect();
+    let starts = [
+        "environments/staging/environment.yaml:",
+        "policies/promotion.yaml:",
+        "environments/staging/kustomization.yaml:",
+        "apps/flask-app/service.yaml:",
+    ];
+    for start in starts {
+        assert!(
+            lines.iter().any(|line| line.starts_with(start)),
+            "{start}\n{told}"
+        );
+    }
+    assert!(
+        told.stdout
+            .contains("the environment does not allow objects of kind Service"),
+        "{told}"
+    );
+    assert!(lines.last().unwrap().starts_with("not valid: "), "{told}");
+    let json = desk
+        .gitsync
+        .run_in(&copy, &["validate", "-o", "json"])
+        .expect_code(1)
+        .stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["valid"], &json["environments"]),
+        (&Value::from(false), &Value::from(2))
+    );
+}
+
+#[test]
+fn a_proved_commit_that_git_does_not_have_hides_no_mistake() {
+    let desk = Desk::new();
+    let verified = format!(
+        "apiVersion: gitsync.dev/v1alpha1\nkind: Verified\nmetadata: {{name: prod}}\nspec:\n  from: staging\n  revision: {}\n  images: []\n  time: 2026-01-01T00:00:00Z\n",
+        "a".repeat(40)
+    );
+    let overlay = desk.remote.read(STAGING).unwrap().replace("newTag", "newTga");
+    desk.remote.commit(
+        "Prove and break",
+        &[
+            ("environments/prod/verified.yaml", Some(&verified)),
+            (STAGING, Some(&overlay)),
+        ],
+    );
+    let copy = desk.remote.clone_to("copy");
+    let told = desk.gitsync.run_in(&copy, &["validate"]).expect_code(2);
+    assert!(
+        told.stdout.contains("newTga") && told.stdout.ends_with("not valid: 1 problem\n"),
+        "{told}"
+    );
+    assert!(
+        told.stderr.starts_with("error: environments/prod: ") && told.stderr.contains("aaaaaaaa"),
+        "{told}"
     );
 }
 

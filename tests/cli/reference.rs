@@ -16,7 +16,7 @@ fn the_reference_is_what_the_code_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
     let mut page = String::from(
         "# Reference\n\nWritten from the code by `GITSYNC_UPDATE_DOCS=1 cargo test --test main cli::reference`.\n\
-         [Metrics](metrics.md) have a page of their own. So has [what k6 scripts may use](k6-scripts.md).\n",
+         [Metrics, Events and logs](metrics.md) have a page of their own. So has [what k6 scripts may use](k6-scripts.md).\n",
     );
     exit_codes(&mut page);
     kinds(&mut page);

@@ -8,7 +8,7 @@ use super::Stop;
 use super::acts::{APP, Story};
 use super::screen::Row;
 use crate::cli::failure::Failure;
-use crate::promote::propose::EVIDENCE_TRAILER;
+use crate::model::trailer;
 use crate::report::board::{Board, CheckView, EnvironmentView, HistoryView, VerificationView};
 
 /// How often a row is drawn.
@@ -132,7 +132,7 @@ impl Story<'_, '_> {
         let before = self.promotions;
         let (promotion, took) = self
             .follow(|board| {
-                let mut promotions = board.history.iter().filter(|past| past.has(EVIDENCE_TRAILER));
+                let mut promotions = board.history.iter().filter(|past| past.has(trailer::EVIDENCE));
                 let count = promotions.clone().count();
                 let newest = promotions.next().filter(|_| count > before);
                 newest.map_or_else(

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::context::{Checkout, Context, git_failure};
-use super::diff::DiffOutput;
 use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
 use crate::config::duration::Duration;
@@ -26,10 +25,22 @@ pub struct RehearseArgs {
     pub timeout: Duration,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: DiffOutput,
+    pub output: RehearseOutput,
     /// Show long objects to their end
     #[arg(long)]
     pub full: bool,
+}
+
+/// Output formats of a rehearsal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum RehearseOutput {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For a comment below a pull request, of less than 65,536 characters.
+    Markdown,
 }
 
 /// Plays every environment and every promotion of a repository on sandbox clusters; nothing real is asked or changed.
@@ -48,16 +59,16 @@ pub async fn rehearse(ui: &mut Ui, context: &Context, args: &RehearseArgs) -> Re
         now: material(&checkout).await?,
         limit: args.timeout.get(),
     };
-    if args.output == DiffOutput::Text {
+    if args.output == RehearseOutput::Text {
         ui.live("rehearsing on sandbox clusters …");
     }
     let rehearsal = play(request, &context.cancel).await;
     ui.clear();
     let rehearsal = rehearsal.map_err(failure)?;
     let text = match args.output {
-        DiffOutput::Text => text::text(&rehearsal, args, ui),
-        DiffOutput::Json => format!("{:#}\n", json::document(&rehearsal)),
-        DiffOutput::Markdown => markdown::comment(&rehearsal, args.base.is_some()),
+        RehearseOutput::Text => text::text(&rehearsal, args, ui),
+        RehearseOutput::Json => format!("{:#}\n", json::document(&rehearsal)),
+        RehearseOutput::Markdown => markdown::comment(&rehearsal, args.base.is_some()),
     };
     ui.print(&text)?;
     Ok(if rehearsal.is_broken() {

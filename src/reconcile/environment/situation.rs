@@ -115,7 +115,7 @@ impl Reconciler {
         let (snapshot, environment) = (head.snapshot.clone(), environment.clone());
         // Rendering keeps a core busy; the other environments go on meanwhile.
         let work = move || {
-            let desired = render(&environment, &snapshot, proved.as_ref())?;
+            let desired = render(&environment.dir, &snapshot, proved.as_ref())?;
             policy::refuse(&desired.objects)?;
             let kept = Rendered::keep(desired.clone(), &environment, &snapshot, proved.as_ref());
             Ok((desired, kept))

@@ -192,7 +192,7 @@ impl Material {
             .verified
             .as_ref()
             .and_then(|_| self.proved.get(&environment.name));
-        render(environment, &self.head.snapshot, proved)
+        render(&environment.dir, &self.head.snapshot, proved)
     }
 
     /// The tree that an environment reads its shared files from.

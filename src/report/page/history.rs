@@ -2,6 +2,7 @@
 
 use super::Frame;
 use super::html::{ago, short, text};
+use crate::model::trailer;
 use crate::report::board::HistoryView;
 
 pub(super) fn body(frame: Frame<'_>) -> String {
@@ -29,7 +30,7 @@ fn row(frame: Frame<'_>, entry: &HistoryView) -> String {
         .map(|trailer| {
             format!(
                 "<dt>{}</dt><dd>{}</dd>",
-                text(trailer.key.trim_start_matches("Gitsync-")),
+                text(trailer.key.trim_start_matches(trailer::PREFIX)),
                 text(&trailer.value)
             )
         })
@@ -37,7 +38,7 @@ fn row(frame: Frame<'_>, entry: &HistoryView) -> String {
     let checks: String = entry
         .trailers
         .iter()
-        .filter(|trailer| trailer.key == "Gitsync-Check")
+        .filter(|trailer| trailer.key == trailer::CHECK)
         .map(|trailer| format!("<p class=\"small good\">{}</p>", text(&trailer.value)))
         .collect();
     format!(
@@ -59,11 +60,11 @@ fn row(frame: Frame<'_>, entry: &HistoryView) -> String {
 /// What a commit is, with a sign and a tone.
 fn kind(entry: &HistoryView) -> (&'static str, &'static str, &'static str) {
     [
-        ("Gitsync-Evidence", "promotion", "→", "good"),
-        ("Gitsync-Rollback", "rollback", "↶", "bad"),
-        ("Gitsync-Approve", "approval", "✓", "info"),
-        ("Gitsync-Suspend", "suspension", "‖", "warn"),
-        ("Gitsync-Resume", "resumption", "▸", "info"),
+        (trailer::EVIDENCE, "promotion", "→", "good"),
+        (trailer::ROLLBACK, "rollback", "↶", "bad"),
+        (trailer::APPROVE, "approval", "✓", "info"),
+        (trailer::SUSPEND, "suspension", "‖", "warn"),
+        (trailer::RESUME, "resumption", "▸", "info"),
     ]
     .into_iter()
     .find(|(key, ..)| entry.has(key))
