@@ -1,6 +1,6 @@
 //! Waves as git states them: an annotation with a whole number.
 
-use manifest::Manifest;
+use manifest::{Manifest, ObjectId};
 use serde_json::Value;
 
 use crate::problem::Problem;
@@ -14,6 +14,29 @@ pub fn number(object: &Value) -> i32 {
     stated(object)
         .and_then(|(_, text)| text.parse().ok())
         .unwrap_or(0)
+}
+
+/// The sync waves of objects that are applied together, in their order. A namespace, and the definition of a kind, come no
+/// later than the first object that needs them.
+pub fn numbers<'a>(objects: impl Iterator<Item = (&'a ObjectId, &'a Value)>) -> Vec<i32> {
+    let objects: Vec<(&ObjectId, &Value, i32)> = objects.map(|(id, body)| (id, body, number(body))).collect();
+    let wave = |(id, body, own): &(&ObjectId, &Value, i32)| {
+        let is_needed_by: &dyn Fn(&ObjectId) -> bool = match id.kind.as_str() {
+            "Namespace" if id.group.is_empty() => &|other| other.namespace == id.name,
+            "CustomResourceDefinition" => &|other| {
+                let spec = &body["spec"];
+                spec["group"] == other.group.as_str() && spec["names"]["kind"] == other.kind.as_str()
+            },
+            _ => return *own,
+        };
+        let needed = objects.iter().filter(|(other, ..)| is_needed_by(other));
+        needed
+            .map(|(.., first)| *first)
+            .chain([*own])
+            .min()
+            .unwrap_or(*own)
+    };
+    objects.iter().map(wave).collect()
 }
 
 /// What is wrong with an object's wave, if anything is.
@@ -43,6 +66,37 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_namespace_and_a_definition_come_no_later_than_what_needs_them() {
+        let id = |group: &str, kind: &str, namespace: &str, name: &str| ObjectId {
+            group: group.into(),
+            kind: kind.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+        };
+        let body = |wave: &str| json!({"metadata": {"annotations": {"gitsync.dev/sync-wave": wave}}});
+        let gizmos = json!({"spec": {"group": "example.com", "names": {"kind": "Gizmo"}}});
+        let objects = [
+            (id("", "Namespace", "", "shop"), json!({})),
+            (id("", "Namespace", "", "other"), body("3")),
+            (id("apps", "Deployment", "shop", "database"), body("-1")),
+            (id("apps", "Deployment", "shop", "web"), json!({})),
+            (
+                id(
+                    "apiextensions.k8s.io",
+                    "CustomResourceDefinition",
+                    "",
+                    "gizmos.example.com",
+                ),
+                gizmos,
+            ),
+            (id("example.com", "Gizmo", "shop", "a"), body("-2")),
+            (id("other.com", "Gizmo", "shop", "a"), body("-5")),
+        ];
+        let numbers = numbers(objects.iter().map(|(id, body)| (id, body)));
+        assert_eq!(numbers, [-5, 3, -1, 0, -2, -2, -5]);
+    }
 
     #[test]
     fn a_wave_is_read_from_our_annotation_and_from_argo_cds() {

@@ -26,7 +26,7 @@ use crate::reconcile::promotion::{self, gates_hash};
 use crate::record::{EvidenceKey, Record, Verdict, Verification};
 use crate::verify::health::{self, Health};
 use crate::world::cluster::Cluster;
-use crate::world::cluster::observe::{Observation, Observed};
+use crate::world::cluster::observe::Observation;
 use crate::world::git::GitError;
 
 /// How long a void verification rests before the next try.
@@ -149,11 +149,10 @@ impl Reconciler {
         let all = observation.objects.iter();
         let all = all.map(|observed| (&observed.id, observed.progress.as_ref()));
         let health = health::judge(all, &troubles, waited, limit);
-        let is_earlier = |observed: &&Observed| {
-            plan.number
-                .is_some_and(|next| waves::number(&observed.body) < next)
-        };
-        let earlier = observation.objects.iter().filter(is_earlier);
+        let numbered = observation.objects.iter().zip(wave_numbers(observation));
+        let earlier = numbered
+            .filter(|(_, number)| plan.number.is_some_and(|next| *number < next))
+            .map(|(observed, _)| observed);
         let waited = self
             .wave_applied
             .as_ref()
@@ -312,9 +311,12 @@ pub(super) fn next_wave(observation: &Observation, drift: &Drifts) -> Plan {
         .filter(|object| !healed.contains(object))
         .cloned()
         .collect();
-    let bodies = observation.objects.iter();
-    let numbers: Vec<i32> = bodies.map(|observed| waves::number(&observed.body)).collect();
-    wave::plan(&observation.diff, &numbers, &left)
+    wave::plan(&observation.diff, &wave_numbers(observation), &left)
+}
+
+fn wave_numbers(observation: &Observation) -> Vec<i32> {
+    let objects = observation.objects.iter();
+    waves::numbers(objects.map(|observed| (&observed.id, &observed.body)))
 }
 
 /// Whether hooks of a phase have not run for what git asks for.
