@@ -317,7 +317,7 @@ impl<'a> Rule<'a> {
             let reason = match truth(&validation["expression"], scope) {
                 Ok(true) => continue,
                 Ok(false) => Some(Reason::Violated(message(validation, scope))),
-                Err(error) => self.failed(error),
+                Err(error) => self.failed(told(error, validation)),
             };
             match reason {
                 Some(Reason::Violated(why)) => return Some(Reason::Violated(why)),
@@ -386,6 +386,15 @@ fn truth(expression: &Value, scope: &Scope) -> Result<bool, Error> {
             "the expression is a {}, not true or false",
             other.kind()
         ))),
+    }
+}
+
+/// An error in the words of the API server, which names the expression.
+fn told(error: Error, validation: &Value) -> Error {
+    let expression = validation["expression"].as_str().unwrap_or_default();
+    match error {
+        Error::Failed(why) => Error::Failed(format!("expression '{expression}' resulted in error: {why}")),
+        unknown @ Error::Unknown(_) => unknown,
     }
 }
 
@@ -744,11 +753,9 @@ spec: {template: {spec: {containers: [{name: web, image: 'a:1'}]}}}
         let of = |policy: &str| verdict(policy, BINDING, DEPLOYMENT);
         let missing = of(&with("object.spec.paused", ""));
         assert!(
-            missing
-                .as_ref()
-                .unwrap()
-                .1
-                .ends_with("policy limits: no such key: paused"),
+            missing.as_ref().unwrap().1.ends_with(
+                "policy limits: expression 'object.spec.paused' resulted in error: no such key: paused"
+            ),
             "{missing:?}"
         );
         assert_eq!(of(&with("object.spec.paused", "  failurePolicy: Ignore\n")), None);

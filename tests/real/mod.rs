@@ -17,6 +17,7 @@ mod kills;
 mod main_loop;
 mod newcomer;
 mod outages;
+mod policies;
 mod preview;
 mod processes;
 mod races;

@@ -26,7 +26,10 @@ pub(crate) fn call(name: &str, target: Option<&Value>, arguments: &[Value]) -> R
 }
 
 fn convert(name: &str, value: &Value) -> Option<Result<Value, Error>> {
-    let cannot = || Error::Failed(format!("{} `{value}` is no {name}", value.kind()));
+    let cannot = || {
+        let kind = value.kind();
+        Error::Failed(format!("type conversion error from '{kind}' to '{name}'"))
+    };
     Some(match (name, value) {
         ("size", Value::String(text)) => Ok(length(text.chars().count())),
         ("size", Value::List(list)) => Ok(length(list.len())),

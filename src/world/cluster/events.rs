@@ -86,6 +86,40 @@ struct Writer {
 // === impl Reason ===
 
 impl Reason {
+    /// All of them, in the order of what they tell.
+    pub const ALL: [Self; 12] = [
+        Self::Applied,
+        Self::DriftDetected,
+        Self::DriftCorrected,
+        Self::Pruned,
+        Self::PruneBlocked,
+        Self::HealthCheckFailed,
+        Self::GatePassed,
+        Self::GateFailed,
+        Self::GateInconclusive,
+        Self::PromotionCommitted,
+        Self::PromotionFailed,
+        Self::RolledBack,
+    ];
+
+    /// What it tells, for the documentation.
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Applied => "What git asks for was applied.",
+            Self::DriftDetected => "Somebody else changed objects or fields, which the note names.",
+            Self::DriftCorrected => "They were put back.",
+            Self::Pruned => "An object that git no longer has was deleted.",
+            Self::PruneBlocked => "An object that git no longer has stays; the note says why.",
+            Self::HealthCheckFailed => "The rollout failed.",
+            Self::GatePassed => "Every gate of a promotion passed.",
+            Self::GateFailed => "A gate failed: what runs is not promoted.",
+            Self::GateInconclusive => "The gates were disturbed, and run again.",
+            Self::PromotionCommitted => "A promotion was pushed.",
+            Self::PromotionFailed => "A promotion could not be made or pushed.",
+            Self::RolledBack => "A promotion whose rollout failed was taken back.",
+        }
+    }
+
     /// Whether a person may have to do something.
     fn is_warning(self) -> bool {
         matches!(
@@ -100,6 +134,11 @@ impl Reason {
         )
     }
 
+    /// The type of the Event.
+    fn kind(self) -> &'static str {
+        if self.is_warning() { "Warning" } else { "Normal" }
+    }
+
     /// What gitsync was doing.
     fn action(self) -> &'static str {
         match self {
@@ -109,6 +148,21 @@ impl Reason {
             Self::PromotionCommitted | Self::PromotionFailed | Self::RolledBack => "Promote",
         }
     }
+}
+
+/// Every reason as a table in Markdown, as docs/metrics.md has it.
+#[must_use]
+pub fn table() -> String {
+    let row = |reason: &Reason| {
+        format!(
+            "| `{reason:?}` | {} | {} | {} |\n",
+            reason.kind(),
+            reason.action(),
+            reason.meaning()
+        )
+    };
+    let rows: String = Reason::ALL.iter().map(row).collect();
+    format!("| reason | type | action | |\n|---|---|---|---|\n{rows}")
 }
 
 // === impl Notices ===
@@ -182,7 +236,6 @@ impl Writer {
         };
         let now = Timestamp::now();
         let (reason, name) = (notice.reason, config_map_name(&self.environment));
-        let kind = if reason.is_warning() { "Warning" } else { "Normal" };
         Ok(Event {
             metadata: ObjectMeta {
                 name: Some(format!("{name}.{:x}", now.as_nanosecond())),
@@ -192,7 +245,7 @@ impl Writer {
             action: Some(reason.action().to_owned()),
             reason: Some(format!("{reason:?}")),
             note: Some(notice.note.clone()),
-            type_: Some(kind.to_owned()),
+            type_: Some(reason.kind().to_owned()),
             event_time: Some(MicroTime(now)),
             regarding: Some(regarding),
             reporting_controller: Some("gitsync.dev/gitsync".to_owned()),
@@ -218,5 +271,29 @@ impl Writer {
             self.regarding = Some(reference.clone());
         }
         Ok(reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_event() {
+        let page = include_str!("../../../docs/metrics.md");
+        assert!(
+            page.contains(&table()),
+            "docs/metrics.md has to contain:\n{}",
+            table()
+        );
+        let source = include_str!("events.rs");
+        let declared = source.split("pub enum Reason {").nth(1).unwrap_or_default();
+        let declared = declared.split('}').next().unwrap_or_default();
+        let names = declared.lines().filter(|line| line.ends_with(','));
+        assert_eq!(
+            names.count(),
+            Reason::ALL.len(),
+            "a reason is missing in the list of all"
+        );
     }
 }
