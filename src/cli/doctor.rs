@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
@@ -16,6 +17,7 @@ use super::failure::{Answer, Failure};
 use super::ui::Ui;
 use super::why::trouble_text;
 use crate::config::repository::Environment;
+use crate::desired::Desired;
 use crate::problem::plural;
 use crate::record::Record;
 use crate::report::paint::{Paint, Tone};
@@ -172,9 +174,39 @@ async fn examine(
         }
     }
     findings.push(permissions(&cluster, name.as_str(), wanted).await);
+    namespaces(&cluster, environment, &desired, findings).await;
     addresses(context, checkout, environment, &cluster, &desired, findings).await;
     if record.synced.is_some() {
         pods(&cluster, environment, &desired, &record, findings).await;
+    }
+}
+
+/// The namespaces that objects name and nobody makes.
+async fn namespaces(
+    cluster: &Cluster,
+    environment: &Environment,
+    desired: &Desired,
+    findings: &mut Vec<Finding>,
+) {
+    let context = environment.spec.cluster.context.iter();
+    let context: String = context.map(|name| format!(" --context {name}")).collect();
+    let own = desired
+        .objects
+        .iter()
+        .filter(|object| object.gvk().kind == "Namespace");
+    let own: BTreeSet<&str> = own.map(manifest::Manifest::name).collect();
+    let named = desired.objects.iter().map(manifest::Manifest::namespace);
+    let named: BTreeSet<&str> = named.filter(|namespace| !namespace.is_empty()).collect();
+    let api: Api<Namespace> = Api::all(cluster.client().clone());
+    for namespace in named.difference(&own) {
+        // Whoever may not look still may be allowed to apply.
+        if let Ok(Ok(None)) = tokio::time::timeout(ADDRESS_LIMIT, api.get_metadata_opt(namespace)).await {
+            let what = format!("{}: namespace {namespace}", environment.name);
+            let failure = Failure::usage("it is neither in the cluster nor part of the environment");
+            let hint =
+                format!("kubectl{context} create namespace {namespace}, or add a Namespace to the overlay");
+            findings.push(Finding::bad(&what, failure).hint(hint));
+        }
     }
 }
 
@@ -182,7 +214,7 @@ async fn examine(
 async fn pods(
     cluster: &Cluster,
     environment: &Environment,
-    desired: &crate::desired::Desired,
+    desired: &Desired,
     record: &Record,
     findings: &mut Vec<Finding>,
 ) {
@@ -275,7 +307,7 @@ async fn addresses(
     checkout: &Checkout,
     environment: &Environment,
     cluster: &Cluster,
-    desired: &crate::desired::Desired,
+    desired: &Desired,
     findings: &mut Vec<Finding>,
 ) {
     let names: BTreeSet<&String> = checkout

@@ -7,7 +7,7 @@ use super::failure::{Answer, Failure};
 use super::ui::Ui;
 use crate::config::scaffold::{App, plan};
 use crate::diff::files::patch;
-use crate::model::ImageRef;
+use crate::model::{Edit, ImageRef};
 use crate::world::cluster::connect::context_names;
 use crate::world::git::Git;
 
@@ -51,7 +51,11 @@ pub fn init(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Answer, F
         return ui.print("everything is there; nothing was written\n");
     }
     if args.dry_run {
-        return ui.print(&patch(&files, &scaffold.edit, ui.paint()));
+        // The schemas are long and the same everywhere; what is to be read comes first.
+        let (schemas, own) = apart(scaffold.edit);
+        let patches = [own, schemas].map(|edit| patch(&files, &edit, ui.paint()));
+        ui.page(&patches.concat())?;
+        return Ok(Answer::Yes);
     }
     for (path, content) in &scaffold.edit.files {
         let file = copy.root.join(path);
@@ -71,6 +75,19 @@ pub fn init(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Answer, F
     ui.print(&wrote)?;
     ui.story("next: gitsync validate, gitsync doctor, then commit and gitsync run");
     Ok(Answer::Yes)
+}
+
+/// The JSON Schemas of an edit, and the rest of it.
+fn apart(edit: Edit) -> (Edit, Edit) {
+    let Edit { files, removed } = edit;
+    let (schemas, own) = files
+        .into_iter()
+        .partition(|(path, _)| path.starts_with(".gitsync/"));
+    let of = |files| Edit {
+        files,
+        removed: std::collections::BTreeSet::new(),
+    };
+    (of(schemas), Edit { removed, ..of(own) })
 }
 
 /// A name that Kubernetes takes for a Service.

@@ -113,6 +113,44 @@ fn an_image_that_cannot_be_pulled_is_named_with_the_registrys_words() {
 }
 
 #[test]
+fn a_namespace_that_nobody_makes_and_a_service_without_a_way_to_it_are_named() {
+    let (clusters, desk) = (Clusters::start(&["staging", "prod"]), Desk::new());
+    let copy = desk.remote.clone_to("copy");
+    let gitsync = Gitsync::new().env("KUBECONFIG", &clusters.kubeconfig);
+    let overlay = copy.join("environments/staging/kustomization.yaml");
+    let text = fs::read_to_string(&overlay).unwrap();
+    fs::write(&overlay, text.replace("- namespace.yaml\n", "")).unwrap();
+    let output = gitsync.run_in(&copy, &["doctor"]).expect_code(1);
+    says(
+        &output,
+        &[
+            "✗ staging: namespace flask-app: it is neither in the cluster nor part of the environment\n",
+            "→ kubectl --context staging create namespace flask-app, or add a Namespace to the overlay\n",
+        ],
+    );
+    assert!(!output.stdout.contains("prod: namespace"), "{output}");
+
+    fs::write(&overlay, text).unwrap();
+    desk.remote.replace(
+        "apps/flask-app/service.yaml",
+        "type: LoadBalancer",
+        "type: ClusterIP",
+    );
+    gitsync
+        .run_in(&copy, &["sync", "--env", "staging"])
+        .expect_code(0);
+    let output = gitsync.run_in(&copy, &["doctor"]).expect_code(1);
+    says(
+        &output,
+        &[
+            "✗ staging: service flask-app/flask-app-service of load check acceptance: Service flask-app/flask-app-service has no route from here",
+            "cannot be reached through the API server: a sandbox runs no containers",
+            "→ kubectl auth can-i create pods/portforward --namespace flask-app; or give the Service type",
+        ],
+    );
+}
+
+#[test]
 fn an_unknown_host_key_and_a_repository_that_is_not_there_are_named() {
     let desk = Desk::new();
     let copy = desk.remote.clone_to("copy");

@@ -28,6 +28,14 @@ pub enum ForwardError {
     /// The API server does not say which pods there are.
     #[error("its endpoints cannot be listed")]
     Api(#[from] kube::Error),
+    /// The API server, or the pod's node, carries no connection to a pod.
+    #[error("pod {pod} cannot be reached through the API server: {why}")]
+    Refused {
+        /// The pod.
+        pod: String,
+        /// What it says.
+        why: String,
+    },
     /// This machine gives no port.
     #[error("no port of this machine can be had")]
     Listen(#[from] std::io::Error),
@@ -68,6 +76,14 @@ impl Forward {
         if backends.is_empty() {
             return Err(ForwardError::NoPod);
         }
+        // Said here, it is a reason; later it would only be a connection that somebody closed.
+        let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+        let Backend { pod, port } = &backends[0];
+        let tried = pods.portforward(pod, &[*port]).await;
+        tried.map_err(|error| ForwardError::Refused {
+            pod: pod.clone(),
+            why: words(error),
+        })?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let way = Arc::new(Way {
@@ -119,7 +135,8 @@ impl Way {
         let mut forwarder = match pods.portforward(&backend.pod, &[backend.port]).await {
             Ok(forwarder) => forwarder,
             Err(error) => {
-                tracing::warn!("no way to pod {}/{}: {error}", self.namespace, backend.pod);
+                let why = words(error);
+                tracing::warn!("no way to pod {}/{}: {why}", self.namespace, backend.pod);
                 return;
             }
         };
@@ -129,6 +146,14 @@ impl Way {
         // Either side ends a connection when it likes.
         let _ = stream.set_nodelay(true);
         let _ = tokio::io::copy_bidirectional(&mut stream, &mut far).await;
+    }
+}
+
+/// What the API server says, without the client's names for it.
+fn words(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => error.to_string(),
     }
 }
 

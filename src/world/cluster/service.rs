@@ -558,6 +558,13 @@ impl ServiceError {
                     let (namespace, _) = service.split_once('/').unwrap_or(("default", service));
                     format!("kubectl auth can-i list endpointslices --namespace {namespace}")
                 }
+                ForwardError::Refused { .. } => {
+                    let (namespace, _) = service.split_once('/').unwrap_or(("default", service));
+                    format!(
+                        "kubectl auth can-i create pods/portforward --namespace {namespace}; or give the Service type: \
+                         LoadBalancer or NodePort, write target.url, or run gitsync in the cluster"
+                    )
+                }
                 _ => "give the Service type: LoadBalancer or NodePort, write target.url, or run gitsync in the cluster"
                     .to_owned(),
             },
