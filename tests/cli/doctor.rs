@@ -113,6 +113,17 @@ fn an_image_that_cannot_be_pulled_is_named_with_the_registrys_words() {
 }
 
 #[test]
+fn the_address_of_a_load_balancer_is_shown() {
+    let (clusters, desk) = (Clusters::start(&["staging", "prod"]), Desk::new());
+    let copy = desk.remote.clone_to("copy");
+    let gitsync = Gitsync::new().env("KUBECONFIG", &clusters.kubeconfig);
+    let run = |args: &[&str]| gitsync.run_in(&copy, args).expect_code(0);
+    run(&["sync", "--env", "staging"]);
+    let line = "✓ staging: service flask-app/flask-app-service of load check acceptance is at http://127.";
+    says(&run(&["doctor"]), &[line, "all is well\n"]);
+}
+
+#[test]
 fn a_namespace_that_nobody_makes_and_a_service_without_a_way_to_it_are_named() {
     let (clusters, desk) = (Clusters::start(&["staging", "prod"]), Desk::new());
     let copy = desk.remote.clone_to("copy");

@@ -11,6 +11,7 @@ mod edits;
 mod fleet;
 mod help;
 mod init;
+mod looks;
 mod orders;
 pub mod pages;
 mod reference;
