@@ -60,6 +60,8 @@ pub enum Reason {
     PromotionFailed,
     /// A promotion whose rollout failed was taken back.
     RolledBack,
+    /// Somebody else pushed at the same moment.
+    PushConflict,
 }
 
 /// What is told.
@@ -106,7 +108,9 @@ impl Reason {
             Self::Applied | Self::DriftDetected | Self::DriftCorrected | Self::HealthCheckFailed => "Sync",
             Self::Pruned | Self::PruneBlocked => "Prune",
             Self::GatePassed | Self::GateFailed | Self::GateInconclusive => "Verify",
-            Self::PromotionCommitted | Self::PromotionFailed | Self::RolledBack => "Promote",
+            Self::PromotionCommitted | Self::PromotionFailed | Self::RolledBack | Self::PushConflict => {
+                "Promote"
+            }
         }
     }
 }
