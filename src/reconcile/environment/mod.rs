@@ -200,7 +200,7 @@ impl Reconciler {
         };
         let (desired, problems) = self.desired(head, environment, &stored.record).await?;
         let known = self.known();
-        let observation = match cluster
+        let mut observation = match cluster
             .observe(environment, &desired, &stored.record.inventory, known.as_ref())
             .await
         {
@@ -210,6 +210,7 @@ impl Reconciler {
                 return Err(error.into());
             }
         };
+        observation.forget_same();
         self.watches
             .follow(&cluster, &self.name, &observation.objects, &self.changed);
         self.warn(&observation);
@@ -270,7 +271,7 @@ impl Reconciler {
         let lives: BTreeMap<_, _> = observation
             .objects
             .iter()
-            .map(|observed| (&observed.id, observed.live.as_ref()))
+            .map(|observed| (&observed.id, observed.live.as_deref()))
             .collect();
         let changed = observation.diff.changed();
         let found: Vec<Drift> = changed

@@ -140,17 +140,14 @@ impl Reconciler {
     ) -> Result<Record, PassError> {
         let needed = self.needed(view, cluster).await?;
         let mut inventory = inventory_of(&view.observation);
+        let mut doomed = Vec::new();
         for (leftover, verdict) in view.observation.leftovers.iter().zip(&view.prune.verdicts) {
             let verdict = match verdict {
                 PruneVerdict::Delete if needed.contains(&leftover.id) => &PruneVerdict::Keep(STILL_NEEDED),
                 other => other,
             };
             match verdict {
-                PruneVerdict::Delete => {
-                    cluster.prune(leftover).await?;
-                    tracing::info!(env = %self.name, object = %leftover.id, "pruned");
-                    self.notice(Reason::Pruned, leftover.id.to_string());
-                }
+                PruneVerdict::Delete => doomed.push(leftover),
                 PruneVerdict::Release(why) => {
                     tracing::warn!(env = %self.name, object = %leftover.id, why, "not pruned")
                 }
@@ -160,6 +157,22 @@ impl Reconciler {
                     inventory.insert(leftover.id.clone(), leftover.resource.api.version.clone());
                 }
             }
+        }
+        let (mut gone, mut first_error) = (Vec::new(), None);
+        for (leftover, outcome) in cluster.prune(&doomed).await {
+            match outcome {
+                Ok(()) => {
+                    tracing::info!(env = %self.name, object = %leftover.id, "pruned");
+                    gone.push(leftover.id.to_string());
+                }
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        if !gone.is_empty() {
+            self.notice(Reason::Pruned, gone.join(", "));
+        }
+        if let Some(error) = first_error {
+            return Err(error.into());
         }
         self.in_use = Some((Instant::now(), needed));
         Ok(Record {

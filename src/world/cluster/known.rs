@@ -41,7 +41,7 @@ struct Entry {
 #[derive(Debug)]
 enum State {
     /// Not judged yet.
-    New(Box<Value>),
+    New(Arc<Value>),
     /// Judged: applying what has this hash changes nothing.
     Applied(BodyHash),
     /// Judged, and not as git asked then.
@@ -54,7 +54,7 @@ pub enum Answer {
     /// It is as git asks; this is how far it is.
     Applied(Progress),
     /// This is the live object.
-    Live(Box<Value>),
+    Live(Arc<Value>),
     /// Nothing that could be relied on.
     Unknown,
 }
@@ -86,7 +86,7 @@ impl Known {
             return Answer::Unknown;
         };
         match &entry.state {
-            State::New(live) => Answer::Live(live.clone()),
+            State::New(live) => Answer::Live(Arc::clone(live)),
             State::Applied(applied) if applied == body => Answer::Applied(entry.progress.clone()),
             State::Applied(_) | State::Other => Answer::Unknown,
         }
@@ -183,7 +183,7 @@ impl Objects {
             watch,
             version,
             progress: progress(&live),
-            state: State::New(Box::new(live)),
+            state: State::New(Arc::new(live)),
         };
         self.entries.insert(id, entry);
     }
@@ -235,7 +235,7 @@ mod tests {
         let known = mk_known();
         assert_eq!(known.answer(&mk_id(), &BODY), Answer::Unknown);
         known.complete(0);
-        assert_eq!(known.answer(&mk_id(), &BODY), Answer::Live(Box::new(mk("5"))));
+        assert_eq!(known.answer(&mk_id(), &BODY), Answer::Live(Arc::new(mk("5"))));
         known.lost(0);
         assert_eq!(known.answer(&mk_id(), &BODY), Answer::Unknown);
         known.begin(0);
@@ -254,7 +254,7 @@ mod tests {
         known.judged(&mk_id(), &mk("4"), BODY, true);
         assert_eq!(
             known.answer(&mk_id(), &BODY),
-            Answer::Live(Box::new(mk("5"))),
+            Answer::Live(Arc::new(mk("5"))),
             "another version was judged"
         );
         known.judged(&mk_id(), &mk("5"), BODY, true);
@@ -267,7 +267,7 @@ mod tests {
         known.put(0, mk_id(), mk("6"));
         assert_eq!(
             known.answer(&mk_id(), &BODY),
-            Answer::Live(Box::new(mk("6"))),
+            Answer::Live(Arc::new(mk("6"))),
             "somebody changed it"
         );
         known.judged(&mk_id(), &mk("6"), BODY, false);
@@ -280,7 +280,7 @@ mod tests {
         known.complete(0);
         known.applied(&mk_id(), mk("9"));
         known.put(0, mk_id(), mk("7"));
-        assert_eq!(known.answer(&mk_id(), &BODY), Answer::Live(Box::new(mk("9"))));
+        assert_eq!(known.answer(&mk_id(), &BODY), Answer::Live(Arc::new(mk("9"))));
         known.remove(&mk_id());
         known.applied(&mk_id(), mk("9"));
         assert_eq!(
