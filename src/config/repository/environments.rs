@@ -148,6 +148,7 @@ impl Reader {
                 self.problems.push(found.problem(&["spec", "cluster"], message));
             }
             self.check_ignored(&found);
+            self.check_expressions(&found);
             self.add(config, written, &dir, &apps, &found);
         }
     }
@@ -198,6 +199,25 @@ impl Reader {
             orders,
         };
         config.environments.insert(name, environment);
+    }
+
+    /// Refuses health expressions that are none.
+    fn check_expressions(&mut self, found: &Located<EnvironmentSpec>) {
+        for (index, rule) in found.document.spec.health_check_exprs.iter().enumerate() {
+            let index = index.to_string();
+            let expressions = [
+                ("inProgress", rule.in_progress.as_ref()),
+                ("failed", rule.failed.as_ref()),
+                ("current", Some(&rule.current)),
+            ];
+            for (field, text) in expressions {
+                if let Some(Err(error)) = text.map(|text| cel::Program::parse(text)) {
+                    let path = ["spec", "healthCheckExprs", &index, field];
+                    let message = format!("is no expression: {error}");
+                    self.problems.push(found.problem(&path, message));
+                }
+            }
+        }
     }
 
     /// Refuses to ignore what says which object it is, or that it is ours.

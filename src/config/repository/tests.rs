@@ -79,6 +79,12 @@ fn what_the_sync_options_cannot_mean_is_told_with_its_line() {
             "did you mean `pruneLimit`?",
         ),
         ("  onFailure: panic\n".to_owned(), 8, "onFailure"),
+        (
+            "  healthCheckExprs:\n  - apiVersion: a/v1\n    kind: A\n    current: status.phase ==\n"
+                .to_owned(),
+            11,
+            "spec.healthCheckExprs[0].current: is no expression: at character",
+        ),
         ("  allow:\n    namespaces: [Shop]\n".to_owned(), 9, "namespaces"),
     ] {
         let told = options(&text);

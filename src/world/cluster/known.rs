@@ -59,11 +59,12 @@ pub enum Answer {
     Unknown,
 }
 
-/// The hash of an object as git asks for it, apart from the fields at `ignored`.
+/// The hash of an object as git asks for it, apart from the fields at `ignored`; with the rule of its health, if git has one.
 #[must_use]
-pub fn body_hash(body: &Value, ignored: &[String]) -> BodyHash {
+pub fn body_hash(body: &Value, ignored: &[String], health: &str) -> BodyHash {
     let mut digest = Sha256::new();
     digest.update(body.to_string());
+    digest.update(health);
     for pointer in ignored {
         digest.update("\n");
         digest.update(pointer);
@@ -106,14 +107,16 @@ impl Known {
         }
     }
 
-    /// Remembers that `live` was judged: whether applying `body` to it changes nothing. A newer object is left alone.
-    pub fn judged(&self, id: &ObjectId, live: &Value, body: BodyHash, applied: bool) {
+    /// Remembers that `live` was judged: how far it is, and whether applying `body` to it changes nothing. A newer object is
+    /// left alone.
+    pub fn judged(&self, id: &ObjectId, live: &Value, progress: &Progress, body: BodyHash, applied: bool) {
         let mut objects = self.lock();
         if let Some(entry) = objects
             .entries
             .get_mut(id)
             .filter(|entry| entry.version == version_of(live))
         {
+            entry.progress = progress.clone();
             entry.state = if applied {
                 State::Applied(body)
             } else {
@@ -251,13 +254,13 @@ mod tests {
     fn what_was_judged_is_known_for_that_body_and_that_version() {
         let known = mk_known();
         known.complete(0);
-        known.judged(&mk_id(), &mk("4"), BODY, true);
+        known.judged(&mk_id(), &mk("4"), &Progress::Current, BODY, true);
         assert_eq!(
             known.answer(&mk_id(), &BODY),
             Answer::Live(Arc::new(mk("5"))),
             "another version was judged"
         );
-        known.judged(&mk_id(), &mk("5"), BODY, true);
+        known.judged(&mk_id(), &mk("5"), &Progress::Current, BODY, true);
         assert_eq!(known.answer(&mk_id(), &BODY), Answer::Applied(Progress::Current));
         assert_eq!(
             known.answer(&mk_id(), &[2; 32]),
@@ -270,7 +273,7 @@ mod tests {
             Answer::Live(Arc::new(mk("6"))),
             "somebody changed it"
         );
-        known.judged(&mk_id(), &mk("6"), BODY, false);
+        known.judged(&mk_id(), &mk("6"), &Progress::Current, BODY, false);
         assert_eq!(known.answer(&mk_id(), &BODY), Answer::Unknown);
     }
 

@@ -22,7 +22,8 @@ use crate::live::wishes::{is_left_alone, is_recreated};
 use crate::live::{ENVIRONMENT_LABEL, Inventory};
 use crate::model::EnvName;
 use crate::problem::{Problem, Problems};
-use crate::verify::rollout::{Progress, progress};
+use crate::verify::custom_health::Expressions;
+use crate::verify::rollout::Progress;
 
 /// A desired object, and what the cluster says of it.
 #[derive(Debug, Clone)]
@@ -115,7 +116,7 @@ impl Cluster {
                 .await?;
         }
         let warnings = ignore(environment, desired, &mut located);
-        let (hashes, others) = self.find(&environment.name, &mut located, known).await?;
+        let (hashes, others) = self.find(environment, &mut located, known).await?;
         refuse_foreign(environment, desired, &located)?;
         let changes = self.compare(desired, &mut located).await?;
         if let Some(known) = known {
@@ -222,13 +223,14 @@ impl Cluster {
     /// given back.
     async fn find(
         &self,
-        environment: &EnvName,
+        environment: &Environment,
         located: &mut [Observed],
         known: Option<&Known>,
     ) -> Result<(Vec<BodyHash>, BTreeMap<ObjectId, Value>), ClusterError> {
+        let health = Expressions::new(&environment.spec.health_check_exprs);
         let hashes: Vec<BodyHash> = located
             .iter()
-            .map(|observed| body_hash(&observed.body, &observed.ignored))
+            .map(|observed| body_hash(&observed.body, &observed.ignored, health.text_of(&observed.body)))
             .collect();
         let mut unknown = Vec::new();
         for (index, observed) in located.iter_mut().enumerate() {
@@ -240,7 +242,7 @@ impl Cluster {
                 Answer::Unknown => unknown.push(index),
             }
         }
-        let read = self.read(environment, located, unknown.into_iter()).await?;
+        let read = self.read(&environment.name, located, unknown.into_iter()).await?;
         for (index, live) in read.found {
             located[index].live = Some(Arc::new(live));
         }
@@ -249,7 +251,7 @@ impl Cluster {
                 observed.progress = Some(Progress::Current);
             }
             if let Some(live) = &observed.live {
-                observed.progress = Some(progress(live));
+                observed.progress = Some(health.progress(live));
                 yield_to_live(&mut observed.body, live, &observed.ignored, FIELD_MANAGER);
             }
         }
@@ -461,8 +463,8 @@ fn refuse_foreign(
 /// Tells the watches' memory what was found out of the objects that were looked at.
 fn remember(known: &Known, located: &[Observed], changes: &[Change], hashes: &[BodyHash]) {
     for ((observed, change), hash) in located.iter().zip(changes).zip(hashes) {
-        if let Some(live) = &observed.live {
-            known.judged(&observed.id, live, *hash, *change == Change::Same);
+        if let (Some(live), Some(progress)) = (&observed.live, &observed.progress) {
+            known.judged(&observed.id, live, progress, *hash, *change == Change::Same);
         }
     }
 }
