@@ -1,7 +1,7 @@
 //! The benchmark of clusters: what diff, sync and the daemon cost a real API server, beside kubectl, in one run.
 //!
-//! `cargo bench --bench cluster` prints markdown; `-- --apps N` takes another size than 200 apps, `-- --only daemon` one part (diff, sync, daemon, flow),
-//! and `-- --hold` only brings the cluster up and says how to reach it, for a profiler. See docs/benchmarks.md.
+//! `cargo bench --bench cluster` prints markdown; `-- --apps N` takes another size than 200 apps, `-- --only flow` one part, and
+//! `-- --hold` only brings the cluster up and says how to reach it, for a profiler. See docs/benchmarks.md.
 
 #![expect(clippy::print_stdout, reason = "the tables are what a benchmark is for")]
 #![expect(
