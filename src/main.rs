@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// See Cargo.toml for the reason.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // TLS is ring's everywhere: git over https, the clusters, load checks. A second installation is refused, which
     // can only mean that it is already there.

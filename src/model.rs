@@ -8,7 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of an environment, for example `staging`: a DNS label, as Kubernetes names are.
+/// The name of an environment, for example `staging`: a DNS label, as Kubernetes names are. Where each app of an environment
+/// has a directory, the name of the app follows after a dot: `staging.web`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EnvName(String);
@@ -73,6 +74,27 @@ impl EnvName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name without the app.
+    #[must_use]
+    pub fn stage(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+
+    /// The app, if it is the name of one app of an environment.
+    #[must_use]
+    pub fn app(&self) -> Option<&str> {
+        self.0.split_once('.').map(|(_, app)| app)
+    }
+
+    /// The name of an app of this environment.
+    ///
+    /// # Errors
+    ///
+    /// When the app's name is none, or the whole is too long for a label.
+    pub fn with_app(&self, app: &str) -> Result<Self, ParseError> {
+        format!("{}.{app}", self.stage()).parse()
+    }
 }
 
 impl FromStr for EnvName {
@@ -81,13 +103,18 @@ impl FromStr for EnvName {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let bytes = text.as_bytes();
-        if bytes.len() <= 63 && bytes.iter().all(|b| inner(*b)) && edge(bytes.first()) && edge(bytes.last()) {
+        let is_label = |part: &str| {
+            let bytes = part.as_bytes();
+            bytes.iter().all(|b| inner(*b)) && edge(bytes.first()) && edge(bytes.last())
+        };
+        let parts: Vec<&str> = text.split('.').collect();
+        // The whole is the value of a label.
+        if text.len() <= 63 && parts.len() <= 2 && parts.iter().all(|part| is_label(part)) {
             return Ok(Self(text.to_owned()));
         }
         Err(ParseError {
             text: text.to_owned(),
-            expected: "an environment name (at most 63 of a-z, 0-9 and -, beginning and ending with a letter or digit)",
+            expected: "an environment name (at most 63 of a-z, 0-9 and -, beginning and ending with a letter or digit; of an app, `environment.app`)",
         })
     }
 }
@@ -273,7 +300,7 @@ mod tests {
 
     #[test]
     fn names_and_revisions_refuse_what_git_and_kubernetes_refuse() {
-        for text in ["", "-a", "a-", "A", "a/b", "a.b"] {
+        for text in ["", "-a", "a-", "A", "a/b", "a.b.c", ".a", "a.", "a.-b", "a..b"] {
             assert!(text.parse::<EnvName>().is_err(), "{text}");
         }
         assert!(
@@ -282,6 +309,21 @@ mod tests {
                 .is_ok()
         );
         assert!("HEAD".parse::<Revision>().is_err());
+    }
+
+    #[test]
+    fn an_app_of_an_environment_has_a_name_of_two_parts() {
+        let staging: EnvName = "staging".parse().unwrap();
+        let web = staging.with_app("web").unwrap();
+        assert_eq!(
+            (web.as_str(), web.stage(), web.app()),
+            ("staging.web", "staging", Some("web"))
+        );
+        assert_eq!((staging.stage(), staging.app()), ("staging", None));
+        assert_eq!(web.with_app("api").unwrap().as_str(), "staging.api");
+        for app in ["a.b", "", "Web", &"a".repeat(60)] {
+            assert!(staging.with_app(app).is_err(), "{app}");
+        }
     }
 
     #[test]

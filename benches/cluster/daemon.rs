@@ -1,6 +1,5 @@
 //! The daemon: what it costs at rest, how fast a commit is applied, and how fast drift is put right.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,6 +8,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
+use crate::cost::{cpu_of, median};
 use crate::fleet::{Fleet, NAMESPACE};
 use crate::harness::gitsync::Daemon;
 use crate::harness::runtime::block_on;
@@ -31,24 +31,26 @@ pub fn measure(fleet: &Fleet) {
         log.contains("in sync and healthy").then_some(()).ok_or(log)
     });
     let since = settled(fleet);
+    let process = process_of(&fleet.url()).expect("because the daemon was started for this repository");
+    let before = cpu_of(process);
     std::thread::sleep(REST);
-    let asked = fleet.requests("gitsync", since).len();
+    let (asked, cpu) = (fleet.requests("gitsync", since).len(), cpu_of(process) - before);
     println!("\n| daemon | figure |\n|---|--:|");
     println!("| API requests at rest, in {} s | {asked} |", REST.as_secs());
     println!(
-        "| resident memory at rest | {:.1} MiB |",
-        resident(&fleet.url(), "VmRSS")
+        "| CPU time at rest, in {} s | {} ms |",
+        REST.as_secs(),
+        cpu.as_millis()
+    );
+    println!("| resident memory at rest | {} |", resident(process, "VmRSS"));
+    println!(
+        "| … of which the program's file | {} |",
+        resident(process, "RssFile")
     );
     commits(fleet, &daemon);
     edits(fleet);
-    println!(
-        "| resident memory at the end | {:.1} MiB |",
-        resident(&fleet.url(), "VmRSS")
-    );
-    println!(
-        "| largest resident memory | {:.1} MiB |",
-        resident(&fleet.url(), "VmHWM")
-    );
+    println!("| resident memory at the end | {} |", resident(process, "VmRSS"));
+    println!("| largest resident memory | {} |", resident(process, "VmHWM"));
 }
 
 /// Waits until nothing is asked for two seconds, and gives the number of requests so far.
@@ -67,11 +69,12 @@ fn settled(fleet: &Fleet) -> usize {
 
 /// One changed tag, from the fetched commit to the applied object.
 fn commits(fleet: &Fleet, daemon: &Daemon) {
-    let (mut times, mut requests) = (Vec::new(), Vec::new());
-    for number in 0..COMMITS {
+    let (mut pushed, mut times, mut requests) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..COMMITS {
         let since = settled(fleet);
         let before = daemon.log().len();
-        fleet.set_image(&format!("v1.0.{number}"), &format!("v1.0.{}", number + 1));
+        fleet.next_image();
+        let push = Timestamp::now();
         let (fetched, applied) = wait_for(DEADLINE, "the commit is applied", || {
             let log = daemon.log();
             let new = &log[before..];
@@ -84,14 +87,16 @@ fn commits(fleet: &Fleet, daemon: &Daemon) {
                 .ok_or_else(|| new.to_owned())
         });
         times.push(Duration::try_from(applied.duration_since(fetched)).unwrap_or_default());
+        // A push that was seen before its program had ended took no time.
+        pushed.push(Duration::try_from(applied.duration_since(push)).unwrap_or_default());
         settled(fleet);
         requests.push(fleet.requests("gitsync", since).len());
     }
-    requests.sort_unstable();
+    print_times("one changed tag, pushed → applied", &mut pushed);
     print_times("one changed tag, fetched → applied", &mut times);
     println!(
         "| one changed tag, API requests until rest, median | {} |",
-        requests[requests.len() / 2]
+        median(requests.into_iter())
     );
 }
 
@@ -100,7 +105,7 @@ fn edits(fleet: &Fleet) {
     let api: Api<ConfigMap> = Api::namespaced(fleet.cluster().client(), NAMESPACE);
     let mut times = Vec::new();
     for number in 0..EDITS {
-        let name = format!("app-{:04}", number % 100);
+        let name = format!("app-{:04}", number % fleet.apps().min(100));
         times.push(block_on(async {
             let edit = json!({"data": {"app.properties": format!("edit {number}")}});
             let params = PatchParams::default();
@@ -138,27 +143,26 @@ fn print_times(what: &str, times: &mut [Duration]) {
     println!("| {what}, p99 of {} | {} ms |", times.len(), at(0.99));
 }
 
-/// A line of the daemon's status in `/proc`, in MiB.
-fn resident(url: &str, line: &str) -> f64 {
-    let processes = std::fs::read_dir("/proc").unwrap();
-    let is_daemon = |path: &PathBuf| {
-        let command = std::fs::read(path.join("cmdline")).unwrap_or_default();
+/// The daemon of a repository, among all processes.
+fn process_of(url: &str) -> Option<u32> {
+    let processes = std::fs::read_dir("/proc").ok()?;
+    let is_daemon = |process: &u32| {
+        let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).into_owned();
         let words: Vec<&str> = command.split('\0').collect();
         words[0].ends_with("/gitsync") && words.contains(&"run") && words.contains(&url)
     };
-    let daemon = processes
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(is_daemon);
-    let status = daemon.and_then(|path| std::fs::read_to_string(path.join("status")).ok());
-    let status = status.unwrap_or_default();
-    let found = status.lines().find_map(|text| text.strip_prefix(line));
-    let kib = found.and_then(|text| {
-        text.trim_start_matches(':')
-            .split_whitespace()
-            .next()?
-            .parse()
-            .ok()
-    });
-    kib.unwrap_or(0.0) / 1024.0
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .find(is_daemon)
+}
+
+/// A line of a process's status, in MiB.
+fn resident(process: u32, line: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let found = status
+        .lines()
+        .find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
+    let kib: Option<f64> = found.and_then(|text| text.split_whitespace().next()?.parse().ok());
+    kib.map_or("unknown".to_owned(), |kib| format!("{:.1} MiB", kib / 1024.0))
 }

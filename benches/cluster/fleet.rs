@@ -1,14 +1,17 @@
 //! Fleet: a control plane, and a repository whose one environment holds many apps.
 
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::harness::control_plane::kubeconfig::Kubeconfig;
 use crate::harness::control_plane::{ControlPlane, Request};
-use crate::harness::git::Remote;
+use crate::harness::git::{Remote, git};
 use crate::harness::gitsync::{Daemon, Gitsync};
+use crate::harness::kubectl;
 use crate::harness::output::Output;
 use crate::harness::state::StateDirectory;
 use crate::trees;
@@ -21,6 +24,11 @@ pub const NAMESPACE: &str = "prod";
 const DIR: &str = "environments/bench";
 /// The one app with an image of its own.
 const SOLO: &str = "apps/app-0002/deployment.yaml";
+/// What every object gets when all are to change.
+const ANNOTATION: &str = "commonAnnotations:\n  bench.example.com/changed: \"yes\"\n";
+
+/// How long kubectl may take with all objects.
+const KUBECTL: Duration = Duration::from_secs(1800);
 
 /// A cluster and what is to run there.
 pub struct Fleet {
@@ -29,6 +37,10 @@ pub struct Fleet {
     gitsync: Gitsync,
     files: StateDirectory,
     apps: usize,
+    /// The number of the solo app's present tag.
+    tag: Cell<usize>,
+    /// The overlay's kustomization with all apps.
+    whole: RefCell<String>,
 }
 
 impl Fleet {
@@ -47,9 +59,12 @@ impl Fleet {
             gitsync,
             files,
             apps,
+            tag: Cell::new(0),
+            whole: RefCell::default(),
         };
         fleet.commit();
-        fs::write(fleet.rendered(), fleet.render()).unwrap();
+        fleet.whole.replace(fleet.overlay());
+        fleet.write_rendered();
         fleet
     }
 
@@ -83,10 +98,93 @@ impl Fleet {
         self.remote.commit_all(&clone, "Deploy the fleet");
     }
 
+    /// Writes the file that kubectl applies, as the branch's tip renders.
+    pub fn write_rendered(&self) {
+        fs::write(self.rendered(), self.render()).unwrap();
+    }
+
     fn render(&self) -> String {
-        let clone = self.remote.clone_to("rendered");
-        let dir = clone.join(DIR);
+        let clone = tempfile::tempdir().unwrap();
+        git(clone.path(), &["clone", "--quiet", &self.remote.url(), "."]).ok();
+        let dir = clone.path().join(DIR);
         self.gitsync.run(&["render", dir.to_str().unwrap()]).ok()
+    }
+
+    fn overlay(&self) -> String {
+        self.remote.read(&format!("{DIR}/kustomization.yaml")).unwrap()
+    }
+
+    fn set_overlay(&self, text: &str) {
+        let path = format!("{DIR}/kustomization.yaml");
+        self.remote.commit("Change the overlay", &[(&path, Some(text))]);
+    }
+
+    /// Changes every object.
+    pub fn annotate(&self) {
+        self.set_overlay(&format!("{ANNOTATION}{}", self.overlay()));
+    }
+
+    /// Changes every object back.
+    pub fn forget_annotation(&self) {
+        self.set_overlay(&self.overlay().replace(ANNOTATION, ""));
+    }
+
+    /// Takes the last twenty apps away.
+    pub fn drop_apps(&self) {
+        let is_last = |line: &str| {
+            let number = line
+                .strip_prefix("- apps/app-")
+                .and_then(|number| number.parse::<usize>().ok());
+            number.is_some_and(|number| number + 20 >= self.apps)
+        };
+        let overlay = self.overlay();
+        let left: Vec<&str> = overlay.lines().filter(|line| !is_last(line)).collect();
+        self.set_overlay(&(left.join("\n") + "\n"));
+        self.write_rendered();
+    }
+
+    /// Brings them back.
+    pub fn restore_apps(&self) {
+        self.set_overlay(&self.whole.borrow().clone());
+        self.write_rendered();
+    }
+
+    /// Commits the next tag of the solo app's image.
+    pub fn next_image(&self) {
+        let tag = self.tag.get();
+        let (from, to) = (format!("solo:v1.0.{tag}\n"), format!("solo:v1.0.{}\n", tag + 1));
+        self.remote.replace(&format!("{DIR}/{SOLO}"), &from, &to);
+        self.tag.set(tag + 1);
+    }
+
+    /// Applies what is rendered as a set that kubectl remembers, so that it deletes what is no longer in it. Such a set is
+    /// kept in a namespace, so the Namespace itself is not in it.
+    pub fn kubectl_with_set(&self) -> Output {
+        let path = self.files.path().join("set.yaml");
+        let rendered = fs::read_to_string(self.rendered()).unwrap();
+        let documents = rendered
+            .split("\n---\n")
+            .filter(|document| !document.contains("kind: Namespace\n"));
+        fs::write(&path, documents.collect::<Vec<_>>().join("\n---\n")).unwrap();
+        let mut command = kubectl::command(self.kubeconfig().as_ref(), self.files.path());
+        command.env("KUBECTL_APPLYSET", "true").args([
+            "apply",
+            "--server-side",
+            "--prune",
+            "--applyset=secrets/bench",
+        ]);
+        command.args(["-n", NAMESPACE, "-f"]).arg(&path);
+        Output::of(command, KUBECTL)
+    }
+
+    /// How many apps there are.
+    pub fn apps(&self) -> usize {
+        self.apps
+    }
+
+    /// The kubeconfig of the cluster.
+    pub fn kubeconfig(&self) -> String {
+        self.files.path().join("kubeconfig.yaml").display().to_string()
     }
 
     /// How many objects the environment has.
@@ -107,7 +205,9 @@ impl Fleet {
 
     /// Runs kubectl.
     pub fn kubectl(&self, args: &[&str]) -> Output {
-        self.cluster.kubectl(args)
+        let mut command = kubectl::command(self.kubeconfig().as_ref(), self.files.path());
+        command.args(args);
+        Output::of(command, KUBECTL)
     }
 
     /// The repository's URL.
@@ -140,12 +240,6 @@ impl Fleet {
             &patch,
         ])
         .ok();
-    }
-
-    /// Commits another tag for one app's image.
-    pub fn set_image(&self, from: &str, to: &str) {
-        let (from, to) = (format!("solo:{from}"), format!("solo:{to}"));
-        self.remote.replace(&format!("{DIR}/{SOLO}"), &from, &to);
     }
 
     /// The cluster.

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::context::Context;
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
+use crate::config::repository::environments::{apps as apps_of, directory};
 use crate::config::repository::{ENVIRONMENT_FILE, ENVIRONMENTS};
 use crate::promote::overlay::{image_names, kustomization};
 use crate::source::{Snapshot, Tree as _};
@@ -53,7 +54,13 @@ fn environments() -> Option<BTreeSet<String>> {
         let path = format!("{ENVIRONMENTS}/{name}/{ENVIRONMENT_FILE}");
         matches!(files.text(&path), Ok(Some(_)))
     });
-    Some(known.collect())
+    let with_apps = known.flat_map(|name| {
+        let apps = apps_of(&files, &format!("{ENVIRONMENTS}/{name}")).into_iter();
+        let mut names: Vec<String> = apps.map(|app| format!("{name}.{app}")).collect();
+        names.push(name);
+        names
+    });
+    Some(with_apps.collect())
 }
 
 fn images() -> Option<BTreeSet<String>> {
@@ -61,7 +68,8 @@ fn images() -> Option<BTreeSet<String>> {
     let revision = "0".repeat(40).parse().ok()?;
     let snapshot = Snapshot::new(revision, files);
     let names = environments()?.into_iter().flat_map(|name| {
-        let text = kustomization(&snapshot, &format!("{ENVIRONMENTS}/{name}"));
+        let dir = name.parse().map(|name| directory(&name)).unwrap_or_default();
+        let text = kustomization(&snapshot, &dir);
         text.map(|(_, text)| image_names(&text)).unwrap_or_default()
     });
     Some(names.collect())

@@ -385,14 +385,11 @@ impl Checkout {
         if names.is_empty() {
             return Ok(self.config().in_order());
         }
-        names
-            .iter()
-            .map(|name| {
-                self.config()
-                    .environment(name)
-                    .map_err(|problem| Failure::usage(Problems::from(problem)))
-            })
-            .collect()
+        let named = names.iter().map(|name| self.config().environments_of(name));
+        let found: Result<Vec<_>, _> = named.collect();
+        found
+            .map(|found| found.concat())
+            .map_err(|problem| Failure::usage(Problems::from(problem)))
     }
 
     /// Renders an environment as it should be now.

@@ -74,7 +74,7 @@ where
         last.replace(Some(wish));
         Ok::<_, Failure>(Plan::<()>::Commit(Draft { dir, edit, message }))
     };
-    let written = write_back(&remote, &context.identity(), &Leader::alone(), plan).await?;
+    let written = write_back(&remote, &context.identity(), &Leader::alone(), |_| {}, plan).await?;
     let wish = last
         .into_inner()
         .expect("because a plan was asked before anything was written");

@@ -10,7 +10,7 @@ use super::context::{Context, git_failure, head_failure};
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
 use crate::config::duration::Duration;
-use crate::config::repository::ENVIRONMENTS;
+use crate::config::repository::environments::directory;
 use crate::model::trailer;
 use crate::promote::overlay::kustomization;
 use crate::reconcile::board::{commit_view, promotions};
@@ -152,7 +152,11 @@ async fn introduced(
     if let Some(commit) = older.clone().find(sets) {
         return Ok(Some(commit_view(commit)));
     }
-    let dir = format!("{ENVIRONMENTS}/{}", promoted.from);
+    let dir = promoted
+        .from
+        .parse()
+        .map(|from| directory(&from))
+        .unwrap_or_default();
     let tags: Vec<&str> = promoted
         .images
         .iter()

@@ -13,7 +13,7 @@ use crate::config::repository::Environment;
 use crate::desired::Desired;
 use crate::problem::plural;
 use crate::record::NAMESPACE;
-use crate::report::install::access::{self, Access, Subject};
+use crate::report::install::access::{self, Access, Subject, Target};
 use crate::report::install::{Document, Settings, is_ssh, kustomization, manifests, rights, stream};
 use crate::world::cluster::Cluster;
 use crate::world::cluster::connect::connect;
@@ -169,33 +169,40 @@ fn environments_here<'a>(
     Ok(here)
 }
 
-fn access_of(environment: &Environment, desired: &Desired, targets: &[String]) -> Access {
+fn access_of(environment: &Environment, desired: &Desired, targets: &[Target]) -> Access {
     access::of(Subject {
         name: &environment.name,
         spec: &environment.spec,
         objects: &desired.objects,
+        hooks: &desired.hooks,
         default_namespace: "default",
         targets,
     })
 }
 
 /// The Services that the gates of an environment send requests to.
-fn targets(checkout: &Checkout, environment: &Environment) -> Vec<String> {
+fn targets(checkout: &Checkout, environment: &Environment) -> Vec<Target> {
     let config = checkout.config();
     let gates = config
         .promotions_from(&environment.name)
         .flat_map(|promotion| &promotion.gates);
     let checks = gates.filter_map(|gate| config.load_checks.get(gate));
-    let services = checks.filter_map(|check| check.target.service.as_ref());
-    services.map(|service| service.name.clone()).collect()
+    let targets = checks.filter_map(|check| {
+        Some(Target {
+            service: check.target.service.as_ref()?.name.clone(),
+            distributed: check.distribution.is_some(),
+        })
+    });
+    targets.collect()
 }
 
 /// The ports of those Services.
-fn ports_of(desired: &Desired, targets: &[String]) -> Vec<u16> {
-    let services = desired
-        .objects
-        .iter()
-        .filter(|object| object.gvk().kind == "Service" && targets.iter().any(|name| name == object.name()));
+fn ports_of(desired: &Desired, targets: &[Target]) -> Vec<u16> {
+    let is_target = |object: &&Manifest| {
+        let mut targets = targets.iter();
+        object.gvk().kind == "Service" && targets.any(|target| target.service == object.name())
+    };
+    let services = desired.objects.iter().filter(is_target);
     let ports = services.flat_map(|service| {
         service.value()["spec"]["ports"]
             .as_array()
@@ -263,6 +270,7 @@ async fn cluster(context: &Context, name: Option<&str>) -> Result<Cluster, Failu
         sync: crate::config::environment::Sync::default(),
         on_failure: crate::config::environment::OnFailure::default(),
         allow: None,
+        health_check_exprs: Vec::new(),
     };
     connect(&spec, context.args.kubeconfig.as_deref(), &Leader::alone())
         .await

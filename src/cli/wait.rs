@@ -7,7 +7,7 @@ use super::context::{Checkout, Context, cluster_failure, env_name, head_failure}
 use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
 use crate::config::duration::Duration as Span;
-use crate::config::repository::{Config, ENVIRONMENTS, Environment};
+use crate::config::repository::{Config, Environment};
 use crate::model::{EnvName, ImageRef, Revision};
 use crate::problem::Problems;
 use crate::promote::follow::{Reached, Stage, judge};
@@ -344,32 +344,30 @@ async fn same_outside(remote: &Remote, one: &Revision, two: &Revision, dir: &str
     let (Ok(one), Ok(two)) = (remote.snapshot(one).await, remote.snapshot(two).await) else {
         return false;
     };
-    let parts = |snapshot: &Snapshot| {
-        let below = |above: &str| {
-            snapshot
+    // What lies beside the way down to the directory.
+    let beside = |snapshot: &Snapshot| {
+        let (mut above, mut found) = (String::new(), Vec::new());
+        for name in dir.split('/') {
+            let others = snapshot
                 .tree()
-                .list(above)
+                .list(&above)
                 .into_iter()
-                .map(move |name| join(above, &name))
-                .collect::<Vec<_>>()
-        };
-        let all = below("")
-            .into_iter()
-            .filter(|path| path != ENVIRONMENTS)
-            .chain(below(ENVIRONMENTS));
-        let others = all.filter(|path| path != dir);
-        others
-            .map(|path| (snapshot.tree_id(&path), path))
-            .collect::<Vec<_>>()
-    };
-    fn join(above: &str, name: &str) -> String {
-        if above.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{above}/{name}")
+                .filter(|other| other != name);
+            let paths = others.map(|other| join(&above, &other));
+            found.extend(paths.map(|path| (snapshot.tree_id(&path), path)));
+            above = join(&above, name);
         }
+        found
+    };
+    beside(&one) == beside(&two)
+}
+
+fn join(above: &str, name: &str) -> String {
+    if above.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{above}/{name}")
     }
-    parts(&one) == parts(&two)
 }
 
 /// Whether a text names the image; a tag or digest that is not asked about may be anything.

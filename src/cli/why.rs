@@ -193,7 +193,7 @@ fn differing(seen: &Seen, id: &ObjectId) -> Vec<(String, Option<fields::Writer>)
         .objects
         .iter()
         .find(|observed| observed.id == *id);
-    let live = observed.and_then(|observed| observed.live.as_ref());
+    let live = observed.and_then(|observed| observed.live.as_deref());
     let writer = |field: &fields::FieldChange| {
         let writers = live.map(|live| fields::writers(live, field, FIELD_MANAGER));
         writers.and_then(|writers| writers.into_iter().next())

@@ -23,6 +23,31 @@ pub struct EnvironmentSpec {
     /// What may be applied; without it, everything that the account may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Allow>,
+    /// When objects of other kinds than those of Kubernetes are healthy, in Flux's words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health_check_exprs: Vec<HealthCheckExpr>,
+}
+
+/// How far objects of a kind are, by expressions in CEL over the fields of the live object, such as `status.phase == 'Ready'`.
+/// They are asked in this order; an object of which none holds is in progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HealthCheckExpr {
+    /// The API version of the objects, for example `example.com/v1`.
+    #[schemars(length(min = 1))]
+    pub api_version: String,
+    /// Their kind.
+    #[schemars(length(min = 1))]
+    pub kind: String,
+    /// When one is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_progress: Option<String>,
+    /// When one will not get there by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    /// When one is what was asked for.
+    #[schemars(length(min = 1))]
+    pub current: String,
 }
 
 /// Which cluster; exactly one of `context` and `inCluster`.

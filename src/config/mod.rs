@@ -39,7 +39,10 @@ pub struct Document<Spec> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
-    /// A DNS label (at most 63 of a-z, 0-9 and -), unique among the documents of its kind.
-    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))]
+    /// A DNS label (at most 63 of a-z, 0-9 and -), unique among the documents of its kind; beside the overlay of one app,
+    /// `<environment>.<app>`.
+    #[schemars(regex(
+        pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$"
+    ))]
     pub name: String,
 }

@@ -110,6 +110,15 @@ pub struct Approval {
 // === impl Orders ===
 
 impl Orders {
+    /// These orders for one app, and those for all apps of its environment.
+    #[must_use]
+    pub fn or(mut self, all: &Self) -> Self {
+        self.suspension = self.suspension.or_else(|| all.suspension.clone());
+        self.quarantine.splice(0..0, all.quarantine.iter().cloned());
+        self.approvals.splice(0..0, all.approvals.iter().cloned());
+        self
+    }
+
     /// Why the environment is left alone at `now`, if it is.
     #[must_use]
     pub fn suspended(&self, now: Timestamp) -> Option<String> {

@@ -16,6 +16,11 @@ pub struct PromotionSpec {
     pub from: String,
     /// The environment that receives what was proved.
     pub to: String,
+    /// The apps that it is for, where both environments have one directory per app (default all that `to` has). Each is
+    /// promoted by itself, as `<promotion>.<app>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(length(min = 1)))]
+    pub apps: Vec<String>,
     /// What must pass in `from`, one after the other. At least one is a load check: nothing else proves anything.
     #[schemars(length(min = 1))]
     pub gates: Vec<Gate>,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml::Value;
 
-use super::repository::{ENVIRONMENT_FILE, ENVIRONMENTS, POLICIES};
+use super::repository::{ENVIRONMENT_FILE, ENVIRONMENTS, KUSTOMIZATION_FILES, POLICIES};
 use super::schema::of_kind;
 use crate::model::{Edit, EnvName, ImageRef};
 use crate::source::Tree;
@@ -31,9 +31,6 @@ pub struct Scaffold {
     /// What was found, and what only a person knows.
     pub notes: Vec<String>,
 }
-
-/// The names under which kustomize finds a kustomization.
-const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Environments in the order in which people use them; others come before, by name.
 const ORDER: [&str; 14] = [
@@ -125,7 +122,7 @@ impl Found {
         let documents: Vec<Value> = serde_yaml::Deserializer::from_str(text)
             .map_while(|document| Value::deserialize(document).ok())
             .collect();
-        if KUSTOMIZATIONS.contains(&name) {
+        if KUSTOMIZATION_FILES.contains(&name) {
             let first = documents.into_iter().next().unwrap_or(Value::Null);
             if first["kind"] != "Component" {
                 self.kustomizations.insert(dir.to_owned(), first);

@@ -9,6 +9,7 @@ use crate::config::duration::Duration;
 use crate::config::orders::{
     self, APPROVALS_FILE, Approval, SUSPENSION_FILE, SuspensionSpec, entries, with_entries,
 };
+use crate::config::repository::environments::apps;
 use crate::config::repository::{self, Config, Environment, Promotion};
 use crate::model::{CommitMessage, Edit, EnvName, Revision, trailer};
 use crate::problem::{Problem, Problems};
@@ -42,12 +43,25 @@ pub struct Wish {
 ///
 /// When there is no such environment.
 pub fn environment_dir(tip: &Snapshot, name: &str) -> Result<String, Problem> {
-    let dir = format!("{}/{name}", repository::ENVIRONMENTS);
-    let files = tip.tree().list(&dir);
-    if files.iter().any(|file| file == repository::ENVIRONMENT_FILE) {
-        return Ok(dir);
+    let (tree, above) = (tip.tree(), repository::ENVIRONMENTS);
+    let (stage, app) = name
+        .split_once('.')
+        .map_or((name, None), |(stage, app)| (stage, Some(app)));
+    let dir = format!("{above}/{stage}");
+    if tree
+        .list(&dir)
+        .iter()
+        .any(|file| file == repository::ENVIRONMENT_FILE)
+    {
+        match app {
+            None => return Ok(dir),
+            Some(app) if apps(tree, &dir).iter().any(|known| known == app) => {
+                return Ok(format!("{dir}/{app}"));
+            }
+            Some(_) => {}
+        }
     }
-    let known = tip.tree().list(repository::ENVIRONMENTS);
+    let known = tree.list(above);
     Err(Problem::new(format!("there is no environment `{name}`"))
         .hint(format!("environments are {}", known.join(", "))))
 }

@@ -4,12 +4,10 @@ use kustomize::edit::{self, EditError, ImageEntry, NewImage};
 use manifest::Manifest;
 use serde_json::Value;
 
+use crate::config::repository::KUSTOMIZATION_FILES;
 use crate::model::ImageRef;
 use crate::problem::{Problem, Problems, suggest};
 use crate::source::Snapshot;
-
-/// The names under which kustomize finds a kustomization, in its order.
-const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// A wish: what is called `name` runs `image`.
 #[derive(Debug, Clone, PartialEq, Eq)]

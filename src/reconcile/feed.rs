@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Hub;
-use crate::config::repository::{self, Config, ENVIRONMENTS, is_at};
+use crate::config::repository::{self, Config, concerns};
 use crate::model::{EnvName, Revision};
 use crate::problem::{Problem, Problems};
 use crate::source::Snapshot;
@@ -124,9 +124,10 @@ impl Head {
     /// What is wrong, as far as it concerns an environment: a mistake in another one's directory does not.
     #[must_use]
     pub fn troubles_of(&self, name: &EnvName) -> Vec<Problem> {
-        let others = self.broken.iter().filter(|other| *other != name);
-        let dirs: Vec<String> = others.map(|other| format!("{ENVIRONMENTS}/{other}")).collect();
-        let is_anothers = |problem: &&Problem| dirs.iter().any(|dir| is_at(problem, dir));
+        let is_anothers = |problem: &&Problem| {
+            let mut others = self.broken.iter().filter(|other| *other != name);
+            !concerns(problem, name) && others.any(|other| concerns(problem, other))
+        };
         self.troubles
             .iter()
             .filter(|problem| !is_anothers(problem))

@@ -311,7 +311,7 @@ async fn carry_out(shared: &Shared, name: &EnvName, order: Order, by: &str) -> R
         ..Identity::clone(&shared.identity)
     };
     // A person orders this, whichever replica was asked; only what follows by itself needs a leader.
-    let written = write_back(&shared.remote, &identity, &Leader::alone(), plan).await?;
+    let written = write_back(&shared.remote, &identity, &Leader::alone(), |_| {}, plan).await?;
     let wish = last.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (done, idle) = wish.map(|wish| (wish.done, wish.idle)).unwrap_or_default();
     Ok(match written {

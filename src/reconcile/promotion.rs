@@ -104,7 +104,8 @@ pub async fn due(
     })
 }
 
-/// Promotes `proof`: fetches the tip, makes the edit, pushes, and begins again when somebody else was faster.
+/// Promotes `proof`: fetches the tip, makes the edit, pushes, and begins again when somebody else was faster,
+/// which `on_conflict` is told of.
 ///
 /// # Errors
 ///
@@ -114,6 +115,7 @@ pub async fn promote(
     shared: &Shared,
     promotion: &Promotion,
     proof: Proof<'_>,
+    on_conflict: impl Fn(&PushError),
 ) -> Result<Promoted, PromotionError> {
     let gates = &proof.verification().key.gates;
     let plan = |tip: Snapshot| async move {
@@ -141,7 +143,15 @@ pub async fn promote(
         })
     };
     Ok(
-        match write_back(&shared.remote, &shared.identity, &shared.leader, plan).await? {
+        match write_back(
+            &shared.remote,
+            &shared.identity,
+            &shared.leader,
+            on_conflict,
+            plan,
+        )
+        .await?
+        {
             Written::Pushed(revision) => Promoted::Pushed(revision),
             Written::Unchanged => Promoted::Nothing,
             Written::Left(promoted) => promoted,

@@ -4,7 +4,7 @@ use super::Shared;
 use super::orders::{Back, OrderError, back, evidence_of, now};
 use crate::model::{EnvName, Revision};
 use crate::source::Snapshot;
-use crate::world::git::GitError;
+use crate::world::git::{GitError, PushError};
 use crate::world::remote::Remote;
 use crate::world::write_back::{Draft, Plan, Written, write_back};
 
@@ -33,6 +33,7 @@ pub async fn take_back(
     name: &EnvName,
     dir: &str,
     why: &str,
+    on_conflict: impl Fn(&PushError),
 ) -> Result<RolledBack, OrderError> {
     let reason = &format!("the rollout failed: {why}");
     let plan = |tip: Snapshot| async move {
@@ -55,7 +56,15 @@ pub async fn take_back(
         }))
     };
     Ok(
-        match write_back(&shared.remote, &shared.identity, &shared.leader, plan).await? {
+        match write_back(
+            &shared.remote,
+            &shared.identity,
+            &shared.leader,
+            on_conflict,
+            plan,
+        )
+        .await?
+        {
             Written::Pushed(revision) => RolledBack::Pushed(revision),
             Written::Unchanged => RolledBack::Left("it is as it was before the promotion".to_owned()),
             Written::Left(why) => RolledBack::Left(why),

@@ -378,8 +378,13 @@ impl Samples<'_> {
     }
 
     fn part(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) {
+        let env = labels.iter().find(|(name, _)| *name == "env");
+        let app = env
+            .and_then(|(_, value)| value.split_once('.'))
+            .map(|(_, app)| ("app", app));
         let labels: Vec<String> = labels
             .iter()
+            .chain(&app)
             .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
             .collect();
         let labels = if labels.is_empty() {
@@ -448,6 +453,21 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
         }
+    }
+
+    #[test]
+    fn series_of_one_app_of_an_environment_name_the_app_as_well() {
+        let environment = EnvironmentView {
+            name: "prod.web".into(),
+            ..EnvironmentView::default()
+        };
+        let board = Board {
+            environments: vec![Arc::new(environment)],
+            ..Board::default()
+        };
+        let text = text(&board, &Counters::default());
+        let line = "gitsync_suspend_status{env=\"prod.web\",app=\"web\"} 0";
+        assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
     }
 
     /// A name of ours in an expression, with the labels that it is narrowed by.

@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod baseline;
+pub mod custom_health;
 pub mod exchange;
 pub mod expression;
 pub mod health;

@@ -22,10 +22,7 @@ pub enum Progress {
 /// The progress of one live object.
 #[must_use]
 pub fn progress(object: &Value) -> Progress {
-    if object.pointer("/metadata/deletionTimestamp").is_some() {
-        return Progress::Terminating;
-    }
-    if let Some(early) = generation(object).or_else(|| stalled(object)) {
+    if let Some(early) = early(object).or_else(|| stalled(object)) {
         return early;
     }
     let kind = object["kind"].as_str().unwrap_or_default();
@@ -46,6 +43,15 @@ pub fn progress(object: &Value) -> Progress {
         ("policy", "PodDisruptionBudget") => Progress::Current,
         _ => ready_condition(object),
     }
+}
+
+/// What decides before any rule of a kind: the object goes, or its controller has not seen what was asked for.
+#[must_use]
+pub(super) fn early(object: &Value) -> Option<Progress> {
+    if object.pointer("/metadata/deletionTimestamp").is_some() {
+        return Some(Progress::Terminating);
+    }
+    generation(object)
 }
 
 fn in_progress(text: impl Into<String>) -> Progress {

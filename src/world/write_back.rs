@@ -48,7 +48,7 @@ pub enum Written<T> {
 }
 
 /// Fetches the tip, asks `plan` what to make of it, pushes that if `leader` still leads, and begins again when the branch
-/// moved.
+/// moved, which `on_conflict` is told of each time.
 ///
 /// # Errors
 ///
@@ -57,6 +57,7 @@ pub async fn write_back<T, E, F>(
     remote: &Remote,
     identity: &Identity,
     leader: &Leader,
+    on_conflict: impl Fn(&PushError),
     plan: impl Fn(Snapshot) -> F,
 ) -> Result<Written<T>, E>
 where
@@ -80,6 +81,9 @@ where
             Ok(None) => return Ok(Written::Unchanged),
             Err(error) if error.retryable() && attempt < TRIES => {
                 tracing::info!(%error, attempt, "the commit is tried again on the new tip");
+                if matches!(error, PushError::Moved { .. }) {
+                    on_conflict(&error);
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 attempt += 1;

@@ -67,6 +67,32 @@ fn wrong_credentials_are_told_and_right_ones_are_picked_up() {
     stage.wait_until_running("prod", &tags::good(1));
 }
 
+/// The kubeconfig names a file with the token, as what renews tokens writes them; the kubeconfig itself never changes.
+#[test]
+fn an_expired_token_in_a_file_is_told_and_the_renewed_one_is_read() {
+    let stage = Stage::new();
+    let pair = stage.pair();
+    let mut contexts = pair.right_kubeconfig().to_yaml();
+    let token = pair.prod.access().token;
+    let file = pair.kubeconfig.with_file_name("token");
+    let renew = |text: &str| {
+        let unfinished = file.with_extension("unfinished");
+        std::fs::write(&unfinished, text).unwrap();
+        std::fs::rename(&unfinished, &file).unwrap();
+    };
+    renew("expired");
+    // The last user is prod's.
+    let (start, end) = contexts.rsplit_once(&format!("token: {token}")).unwrap();
+    contexts = format!("{start}tokenFile: {}{end}", file.display());
+    let kubeconfig = file.with_file_name("token-file");
+    std::fs::write(&kubeconfig, contexts).unwrap();
+    let daemon = stage.daemon_with(&kubeconfig);
+    stage.wait_until_running("staging", &tags::good(1));
+    stage.wait_for_log(&daemon, &["cluster prod does not accept the credentials"]);
+    renew(&token);
+    stage.wait_until_running("prod", &tags::good(1));
+}
+
 #[test]
 fn a_context_that_does_not_exist_is_told_with_those_that_do() {
     let stage = Stage::new();

@@ -4,6 +4,7 @@
 
 use super::stage::{DEADLINE, Stage};
 use crate::harness::control_plane::DoorState;
+use crate::harness::control_plane::kubeconfig::Kubeconfig;
 use crate::harness::gitsync::Daemon;
 use crate::harness::tags;
 use crate::harness::wait::{wait_for, wait_until};
@@ -20,6 +21,17 @@ const ELECT: [&str; 7] = [
 
 fn replica(stage: &Stage) -> Daemon {
     stage.daemon_with_args(&ELECT)
+}
+
+/// A replica whose way to staging does not lead through the door.
+fn replica_past_the_door(stage: &Stage) -> Daemon {
+    let pair = stage.pair();
+    let contexts = Kubeconfig::default()
+        .with("staging", pair.staging.direct_access())
+        .with("prod", pair.prod.access());
+    let kubeconfig = pair.write_kubeconfig("past-the-door", &contexts, 0o400);
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    stage.daemon_with_args(&[&ELECT[..], &["--kubeconfig", kubeconfig]].concat())
 }
 
 /// The name by which a replica holds Leases.
@@ -144,5 +156,30 @@ fn replicas_that_lose_the_way_to_a_cluster_go_on_when_it_is_back() {
         stage.set_staging(&tag);
         stage.wait_until_running("prod", &tag);
     }
+    assert_eq!(stage.promotions().len(), 3, "one image, one promotion");
+}
+
+/// Only one replica loses its way to a cluster: it finds itself deposed, and another that still has one takes over.
+#[test]
+fn a_replica_that_is_cut_off_alone_is_replaced_by_one_that_is_not() {
+    let stage = Stage::new();
+    let cut_off = replica(&stage);
+    stage.wait_until_running("prod", &tags::good(1));
+    wait_until(DEADLINE, "it leads staging", || {
+        holder(&stage, "staging") == name_of(&cut_off)
+    });
+    let other = replica_past_the_door(&stage);
+    let name = name_of(&other);
+    for (state, number) in [(DoorState::Stalled, 2), (DoorState::Shut, 3)] {
+        stage.pair().staging.set_door(state);
+        wait_until(DEADLINE, "the other one leads staging", || {
+            holder(&stage, "staging") == name
+        });
+        stage.set_staging(&tags::good(number));
+        // What runs in staging is looked at through prod, which gets it when staging has proved it.
+        stage.wait_until_running("prod", &tags::good(number));
+    }
+    assert!(cut_off.log().contains("its lease ran out"), "{}", cut_off.log());
+    stage.pair().staging.set_door(DoorState::Open);
     assert_eq!(stage.promotions().len(), 3, "one image, one promotion");
 }

@@ -5,6 +5,7 @@
 
 use crate::harness::pair as clusters;
 
+mod apps;
 mod bad_input;
 mod control_plane;
 mod dashboard;

@@ -3,6 +3,7 @@
 use super::stage::{DEADLINE, PROD, STAGING, Stage, trailer};
 use crate::harness::git::Point;
 use crate::harness::tags;
+use crate::harness::wait::wait_for;
 
 /// A rival's commit lands while the daemon's push is held: after the daemon read the branch, before the branch moves.
 #[test]
@@ -43,6 +44,12 @@ fn a_concurrent_commit_survives_and_what_is_promoted_is_what_was_proved() {
         trailer(&stage.promotions()[0], "Gitsync-Verified-Revision"),
         Some(proved.as_str())
     );
+    wait_for(DEADLINE, "an Event tells of the conflict", || {
+        let events = "/apis/events.k8s.io/v1/namespaces/gitsync-system/events";
+        let events = stage.pair().cluster("staging").get(events).unwrap_or_default();
+        let is_told = events.to_string().contains("PushConflict");
+        is_told.then_some(()).ok_or_else(|| events.to_string())
+    });
     // What the rival brought is now staging's turn, and prod's only when it is proved.
     stage.wait_for_status("staging", &[&tags::stuck(1)]);
     assert_eq!(stage.running("prod"), tags::good(1));

@@ -2,6 +2,8 @@
 
 use crate::harness::sandbox as clusters;
 
+#[path = "../real/apps.rs"]
+mod apps;
 #[path = "../real/bad_input.rs"]
 mod bad_input;
 #[path = "../real/dashboard.rs"]

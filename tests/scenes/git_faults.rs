@@ -2,8 +2,9 @@
 //! itself once git does.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use crate::harness::git::hermetic;
 use crate::harness::scene::{DEADLINE, Scene};
@@ -69,6 +70,47 @@ fn a_hook_that_refuses_the_promotion_is_quoted_and_asked_again() {
     scene.remote.accept();
     scene.wait_until_running("prod", &tags::good(1), &daemon);
     assert_eq!(scene.promotions().len(), 1);
+}
+
+/// A big repository: the environments are small, and most of the repository is no matter of theirs.
+#[test]
+#[ignore = "as big as GITSYNC_BIG_MEGABYTES says (1024); docs/faults.md has figures"]
+fn a_repository_of_a_gigabyte_is_followed_like_a_small_one() {
+    let megabytes: usize = std::env::var("GITSYNC_BIG_MEGABYTES").map_or(1024, |text| text.parse().unwrap());
+    let scene = Scene::new();
+    let clone = scene.remote.clone_to("big");
+    std::fs::create_dir(clone.join("assets")).unwrap();
+    let mut random = std::fs::File::open("/dev/urandom").unwrap().take(0);
+    for number in 0..megabytes.div_ceil(64) {
+        random.set_limit(64 << 20);
+        let mut file = std::fs::File::create(clone.join(format!("assets/{number}.bin"))).unwrap();
+        std::io::copy(&mut random, &mut file).unwrap();
+    }
+    for number in 0..20_000 {
+        let directory = clone.join(format!("assets/small/{}", number / 500));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(format!("{number}.txt")), format!("{number}\n")).unwrap();
+    }
+    scene.remote.commit_all(&clone, "Add what is big");
+    let begun = Instant::now();
+    let daemon = scene.daemon();
+    scene.wait_until_running("prod", &tags::good(1), &daemon);
+    let first = begun.elapsed();
+    scene.set_staging(&tags::good(1), &tags::good(2));
+    let begun = Instant::now();
+    scene.wait_until_running("prod", &tags::good(2), &daemon);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let most = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap_or_default();
+    #[expect(clippy::print_stdout, reason = "figures for the documentation")]
+    {
+        println!(
+            "{megabytes} MB: cold to prod {first:.1?}, next commit to prod {:.1?}, {most}",
+            begun.elapsed()
+        );
+    }
 }
 
 /// A burst: the last commit counts, and the thousands before it are neither applied nor checked one by one.

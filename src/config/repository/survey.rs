@@ -1,6 +1,7 @@
 //! Survey: everything that is wrong with a commit, and the overlays that can be looked at all the same.
 
-use super::{ENVIRONMENT_FILE, ENVIRONMENTS, Reader};
+use super::environments::apps;
+use super::{Config, ENVIRONMENT_FILE, ENVIRONMENTS, Reader};
 use crate::config::environment::Allow;
 use crate::config::verified::VerifiedSpec;
 use crate::problem::Problem;
@@ -9,7 +10,7 @@ use crate::source::Tree;
 /// What a commit says, mistakes included.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Survey {
-    /// The overlay of every directory that has an `environment.yaml`, sound or not.
+    /// The overlay of every directory that has an `environment.yaml`, sound or not; of each app where these have one each.
     pub overlays: Vec<Overlay>,
     /// Everything that is wrong with gitsync's own documents.
     pub problems: Vec<Problem>,
@@ -39,18 +40,30 @@ pub fn survey(tree: &dyn Tree) -> Survey {
         if !tree.list(&dir).iter().any(|file| file == ENVIRONMENT_FILE) {
             continue;
         }
-        let sound = config.environments.values().find(|known| known.dir == dir);
-        // What belongs to no sound environment is still the reader's.
-        let left = reader.verified.remove(&dir).map(|found| found.document.spec);
-        overlays.push(Overlay {
-            dir,
-            verified: sound.and_then(|known| known.verified.clone()).or(left),
-            allow: sound.and_then(|known| known.spec.allow.clone()),
-        });
+        let apps = apps(tree, &dir);
+        let dirs = if apps.is_empty() {
+            vec![dir]
+        } else {
+            apps.iter().map(|app| format!("{dir}/{app}")).collect()
+        };
+        overlays.extend(dirs.into_iter().map(|dir| reader.overlay(&config, dir)));
     }
     Survey {
         overlays,
         problems: reader.problems,
+    }
+}
+
+impl Reader {
+    fn overlay(&mut self, config: &Config, dir: String) -> Overlay {
+        let sound = config.environments.values().find(|known| known.dir == dir);
+        // What belongs to no sound environment is still the reader's.
+        let left = self.verified.remove(&dir).map(|found| found.document.spec);
+        Overlay {
+            dir,
+            verified: sound.and_then(|known| known.verified.clone()).or(left),
+            allow: sound.and_then(|known| known.spec.allow.clone()),
+        }
     }
 }
 

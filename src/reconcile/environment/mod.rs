@@ -2,6 +2,7 @@
 
 pub mod error;
 mod hooks;
+mod onward;
 mod publish;
 mod situation;
 mod steps;
@@ -66,6 +67,8 @@ pub struct Reconciler {
     wave_applied: Option<(String, Instant)>,
     /// ConfigMaps and Secrets that git no longer has and live pods needed, and when that was asked.
     in_use: Option<(Instant, BTreeSet<ObjectId>)>,
+    /// When the record was last written with what people should know.
+    told: Option<Instant>,
     /// What was warned of, so that it is said once.
     warned: BTreeSet<String>,
     /// Whether each promotion is due, by its name.
@@ -148,6 +151,7 @@ impl Reconciler {
             stability: Stability::default(),
             wave_applied: None,
             in_use: None,
+            told: None,
             warned: BTreeSet::new(),
             due: BTreeMap::new(),
             rendered: None,
@@ -196,7 +200,7 @@ impl Reconciler {
         };
         let (desired, problems) = self.desired(head, environment, &stored.record).await?;
         let known = self.known();
-        let observation = match cluster
+        let mut observation = match cluster
             .observe(environment, &desired, &stored.record.inventory, known.as_ref())
             .await
         {
@@ -206,6 +210,7 @@ impl Reconciler {
                 return Err(error.into());
             }
         };
+        observation.forget_same();
         self.watches
             .follow(&cluster, &self.name, &observation.objects, &self.changed);
         self.warn(&observation);
@@ -236,8 +241,8 @@ impl Reconciler {
         };
         self.publish_view(&view, &cluster, &stored.record);
         let step = self.decide(&view, &stored.record).await;
-        let outcome = self.take(&step, &view, &cluster, &mut stored).await?;
-        self.tell(&view, &outcome, &cluster, &mut stored).await?;
+        let (outcome, record) = self.take(&step, &view, &cluster, &mut stored).await?;
+        self.tell(&view, &outcome, record, &cluster, &mut stored).await?;
         self.publish_outcome(&outcome, &stored.record);
         self.publish_waits(&view, &stored.record).await;
         self.count_lead(&outcome, &stored.record).await;
@@ -266,7 +271,7 @@ impl Reconciler {
         let lives: BTreeMap<_, _> = observation
             .objects
             .iter()
-            .map(|observed| (&observed.id, observed.live.as_ref()))
+            .map(|observed| (&observed.id, observed.live.as_deref()))
             .collect();
         let changed = observation.diff.changed();
         let found: Vec<Drift> = changed

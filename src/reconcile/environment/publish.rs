@@ -228,7 +228,7 @@ fn drift(observed: &Observed, diff: &ObjectDiff) -> Vec<DriftView> {
     if !matches!(diff.change, Change::Update { .. }) {
         return Vec::new();
     }
-    let drifts = drift::of_object(diff, observed.live.as_ref(), FIELD_MANAGER);
+    let drifts = drift::of_object(diff, observed.live.as_deref(), FIELD_MANAGER);
     let view = |drift: drift::Drift| {
         let (by, time) = drift
             .writer

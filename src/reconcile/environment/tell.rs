@@ -1,26 +1,40 @@
 //! Telling: what a pass came to, written into the record for people to read.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use manifest::ObjectId;
 
 use super::error::{PassError, problems_of, summary};
+use super::steps::ROLLOUT_INTERVAL;
 use super::{Outcome, Reconciler, View};
 use crate::desired::hooks::Phase as HookPhase;
 use crate::diff::drift::Drift;
+use crate::problem::chain;
 use crate::promote::decide::Step;
 use crate::record::{Phase, Record, Status};
 use crate::verify::health::Health;
 use crate::world::cluster::events::Reason;
 use crate::world::cluster::records::Stored;
 use crate::world::cluster::{Cluster, ClusterError};
+use crate::world::git::PushError;
 
 impl Reconciler {
     /// Tells the cluster's Events what happened.
     pub(super) fn notice(&self, reason: Reason, note: impl Into<String>) {
         if let Some(notices) = &self.notices {
             notices.tell(reason, note);
+        }
+    }
+
+    /// What tells of pushes that somebody else was faster than.
+    pub(super) fn conflicts(&self) -> impl Fn(&PushError) + use<> {
+        let notices = self.notices.clone();
+        move |conflict| {
+            if let Some(notices) = &notices {
+                notices.tell(Reason::PushConflict, chain(conflict));
+            }
         }
     }
 
@@ -39,11 +53,15 @@ impl Reconciler {
         }
     }
 
-    /// Writes down what people should know, if it is something new.
+    /// Writes down `record`, which came of a step, with what people should know of it, if anything of that is new.
+    ///
+    /// How far a rollout is may change many times a second. So as long as nothing else is new, it is told every two
+    /// seconds at most; a pass follows by then.
     pub(super) async fn tell(
-        &self,
+        &mut self,
         view: &View<'_>,
         outcome: &Outcome,
+        record: Record,
         cluster: &Cluster,
         stored: &mut Stored,
     ) -> Result<(), PassError> {
@@ -82,11 +100,20 @@ impl Reconciler {
             status: Some(status),
             healthy: match healthy {
                 true => Some(view.desired.hash.clone()),
-                false => stored.record.healthy.clone(),
+                false => record.healthy.clone(),
             },
-            ..stored.record.clone()
+            ..record
         };
-        Ok(cluster.write_record(&self.name, stored, record).await?)
+        let is_told = |told: &Instant| told.elapsed() < ROLLOUT_INTERVAL;
+        if matches!(outcome.step, Step::Await(_))
+            && is_same_but_for_the_words(&stored.record, &record)
+            && self.told.as_ref().is_some_and(is_told)
+        {
+            return Ok(());
+        }
+        cluster.write_record(&self.name, stored, record).await?;
+        self.told = Some(Instant::now());
+        Ok(())
     }
 
     /// Says in the record what went wrong, as far as the cluster can be reached, and drops what may be stale.
@@ -142,4 +169,17 @@ impl Reconciler {
         }
         self.stored = Some(stored);
     }
+}
+
+/// Whether all that a record would say anew is in other words how far something is.
+fn is_same_but_for_the_words(before: &Record, after: &Record) -> bool {
+    let without = |record: &Record| {
+        let mut record = record.clone();
+        if let Some(status) = &mut record.status {
+            status.message.clear();
+            status.since = Timestamp::UNIX_EPOCH;
+        }
+        record
+    };
+    without(before) == without(after)
 }

@@ -205,7 +205,7 @@ impl Place {
         for leftover in &observation.leftovers {
             let (is_ours, why) = match prune::judge(&leftover.live, &self.environment.name, false) {
                 Verdict::Delete => {
-                    self.cluster.prune(leftover).await?;
+                    self.cluster.prune_one(leftover).await?;
                     self.inventory.remove(&leftover.id);
                     continue;
                 }

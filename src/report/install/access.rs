@@ -8,6 +8,7 @@ use super::kinds::Kinds;
 use super::rule::Rule;
 use super::{Document, NAME, document, metadata, namespace};
 use crate::config::environment::EnvironmentSpec;
+use crate::desired::hooks::Hook;
 use crate::model::EnvName;
 use crate::record::{NAMESPACE, config_map_name};
 
@@ -34,10 +35,21 @@ pub struct Subject<'a> {
     pub spec: &'a EnvironmentSpec,
     /// What the repository has for it.
     pub objects: &'a [Manifest],
+    /// The Jobs that run before and after a sync.
+    pub hooks: &'a [Hook],
     /// The namespace of objects that name none.
     pub default_namespace: &'a str,
-    /// The names of the Services that its gates send requests to.
-    pub targets: &'a [String],
+    /// The Services that its gates send requests to.
+    pub targets: &'a [Target],
+}
+
+/// A Service that a load check sends requests to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub service: String,
+    /// Whether pods of the cluster send them.
+    pub distributed: bool,
 }
 
 /// Reads off what an environment needs.
@@ -60,6 +72,7 @@ pub fn of(subject: Subject<'_>) -> Access {
     };
     access.record();
     access.objects(subject);
+    access.hooks(subject);
     access.gates(subject);
     access.merge();
     access
@@ -120,10 +133,7 @@ impl Access {
             }
             let key = (gvk.group.clone(), resource.plural.clone());
             if resource.namespaced {
-                let namespace = match object.namespace() {
-                    "" => subject.default_namespace,
-                    namespace => namespace,
-                };
+                let namespace = namespace_of(object, subject);
                 spread.entry(key).or_default().insert(namespace.to_owned());
                 if object.value().pointer("/spec/template/spec").is_some() {
                     let why = "that something moves, why a rollout does not, and what the load check meets";
@@ -164,26 +174,58 @@ impl Access {
         }
     }
 
+    fn hooks(&mut self, subject: Subject<'_>) {
+        for hook in subject.hooks {
+            let why = "Jobs that run before and after a sync, and are replaced by those of the next";
+            let verbs = ["get", "create", "patch", "delete"];
+            let jobs = Rule::new(why, "batch", "jobs", &verbs);
+            self.grant(namespace_of(&hook.manifest, subject), jobs);
+        }
+    }
+
     fn gates(&mut self, subject: Subject<'_>) {
-        let services = subject.objects.iter().filter(|object| {
-            object.gvk().kind == "Service" && subject.targets.iter().any(|target| target == object.name())
+        let services = subject
+            .objects
+            .iter()
+            .filter(|object| object.gvk().kind == "Service");
+        let pairs = services.flat_map(|service| {
+            let targets = subject.targets.iter();
+            let targets = targets.filter(|target| target.service == service.name());
+            targets.map(move |target| (service, target))
         });
-        for service in services {
-            let namespace = match service.namespace() {
-                "" => subject.default_namespace,
-                namespace => namespace,
-            };
+        for (service, target) in pairs {
+            let namespace = namespace_of(service, subject);
             let why = "which pods answer the load check";
             let slices = Rule::new(why, "discovery.k8s.io", "endpointslices", &["list"]);
             self.grant(namespace, slices);
             self.grant(namespace, Rule::new(why, "", "pods", &["list"]));
             let why = "where the load check finds it";
             self.grant(namespace, Rule::new(why, "", "services", &["list", "watch"]));
+            let has_route = matches!(
+                service.value()["spec"]["type"].as_str(),
+                Some("LoadBalancer" | "ExternalName")
+            );
+            if target.distributed {
+                self.distribution(namespace);
+            } else if !has_route && !subject.spec.cluster.in_cluster {
+                let why = "the load check's way to a Service that has no route from where gitsync runs";
+                self.grant(namespace, Rule::new(why, "", "pods/portforward", &STREAM));
+            }
             if service.value()["spec"]["type"] == "NodePort" {
                 let why = format!("the address of Service {}, which is a node's", service.name());
                 self.cluster.push(Rule::new(&why, "", "nodes", &["list"]));
             }
         }
+    }
+
+    /// What it takes to run a load check from the pods of a Job.
+    fn distribution(&mut self, namespace: &str) {
+        let why = "the pods that send the load, as a Job";
+        let jobs = Rule::new(why, "batch", "jobs", &["create", "delete"]);
+        self.grant(namespace, jobs);
+        self.grant(namespace, Rule::new(why, "", "pods", &["list"]));
+        let why = "what they are told, and what they answer";
+        self.grant(namespace, Rule::new(why, "", "pods/attach", &STREAM));
     }
 
     fn grant(&mut self, namespace: &str, rule: Rule) {
@@ -265,6 +307,17 @@ impl Access {
             role("Role", &metadata(&name, within), &[rule]),
             binding("Role", &name, &metadata(&name, within), &own_subject()),
         ]
+    }
+}
+
+/// Opening a stream to a pod: API servers before 1.35 ask for the first right, later ones for both.
+const STREAM: [&str; 2] = ["get", "create"];
+
+/// The namespace that an object is in.
+fn namespace_of<'a>(object: &'a Manifest, subject: Subject<'a>) -> &'a str {
+    match object.namespace() {
+        "" => subject.default_namespace,
+        namespace => namespace,
     }
 }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use manifest::Manifest;
 use serde_json::Value;
 
-use super::access::{Subject, of};
+use super::access::{Subject, Target, of};
 use super::*;
 
 const OBJECTS: &str = "
@@ -40,9 +40,17 @@ fn mk_access(spec: &str) -> Access {
         name: &"prod".parse().unwrap(),
         spec: &spec,
         objects: &Manifest::parse(OBJECTS, "objects.yaml").unwrap(),
+        hooks: &[],
         default_namespace: "default",
-        targets: &["web".to_owned()],
+        targets: &[mk_target(false)],
     })
+}
+
+fn mk_target(distributed: bool) -> Target {
+    Target {
+        service: "web".into(),
+        distributed,
+    }
 }
 
 fn mk_settings() -> Settings {
@@ -136,6 +144,64 @@ fn rights_are_those_of_the_repositorys_objects_and_no_others() {
             "{right}"
         );
     }
+}
+
+/// What a spec, hooks and a target bring beside what every environment here has.
+fn more(spec: &str, hooks: &str, distributed: bool) -> Vec<String> {
+    let spec = serde_yaml::from_str(spec).unwrap();
+    let objects = Manifest::parse(OBJECTS, "objects.yaml").unwrap();
+    let (_, hooks) = crate::desired::hooks::split(Manifest::parse(hooks, "hooks.yaml").unwrap()).unwrap();
+    let access = of(Subject {
+        name: &"prod".parse().unwrap(),
+        spec: &spec,
+        objects: &objects,
+        hooks: &hooks,
+        default_namespace: "default",
+        targets: &[mk_target(distributed)],
+    });
+    let usual = rights(&self::objects(&super::rights(&[mk_access(
+        "cluster: {inCluster: true}",
+    )])));
+    let found = rights(&self::objects(&super::rights(&[access])));
+    found.into_iter().filter(|right| !usual.contains(right)).collect()
+}
+
+#[test]
+fn hooks_and_load_checks_bring_the_rights_that_they_need_and_only_where_they_are() {
+    let (inside, outside) = ("cluster: {inCluster: true}", "cluster: {context: prod}");
+    assert_eq!(more(inside, "", false), [""; 0]);
+    let hook = |namespace: &str| {
+        format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: migrate{namespace}, annotations: {{gitsync.dev/hook: pre-sync}}}}\n"
+        )
+    };
+    for (namespace, is_in) in [("", "default"), (", namespace: jobs", "jobs")] {
+        let wanted = format!("{is_in} batch/jobs get,create,patch,delete");
+        assert_eq!(more(inside, &hook(namespace), false), [wanted]);
+    }
+    assert_eq!(
+        more(inside, "", true),
+        ["shop batch/jobs create,delete", "shop /pods/attach get,create"]
+    );
+    assert_eq!(more(outside, "", false), ["shop /pods/portforward get,create"]);
+    assert_eq!(
+        more(outside, "", true),
+        ["shop batch/jobs create,delete", "shop /pods/attach get,create"],
+        "what sends the load is in the cluster"
+    );
+}
+
+#[test]
+fn the_pods_of_a_load_check_run_the_image_that_is_installed() {
+    let objects = objects(&manifests(&mk_settings(), &[]));
+    let deployment = of_kind(&objects, "Deployment")[0];
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let image = container["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|env| env["name"] == "GITSYNC_IMAGE");
+    assert_eq!(image.unwrap()["value"], container["image"]);
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub enum Reason {
     PromotionFailed,
     /// A promotion whose rollout failed was taken back.
     RolledBack,
+    /// Somebody else pushed at the same moment.
+    PushConflict,
 }
 
 /// What is told.
@@ -87,7 +89,7 @@ struct Writer {
 
 impl Reason {
     /// All of them, in the order of what they tell.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Applied,
         Self::DriftDetected,
         Self::DriftCorrected,
@@ -99,6 +101,7 @@ impl Reason {
         Self::GateInconclusive,
         Self::PromotionCommitted,
         Self::PromotionFailed,
+        Self::PushConflict,
         Self::RolledBack,
     ];
 
@@ -116,6 +119,9 @@ impl Reason {
             Self::GateInconclusive => "The gates were disturbed, and run again.",
             Self::PromotionCommitted => "A promotion was pushed.",
             Self::PromotionFailed => "A promotion could not be made or pushed.",
+            Self::PushConflict => {
+                "Somebody else pushed at the same moment; the edit was made again on top of that."
+            }
             Self::RolledBack => "A promotion whose rollout failed was taken back.",
         }
     }
@@ -145,7 +151,9 @@ impl Reason {
             Self::Applied | Self::DriftDetected | Self::DriftCorrected | Self::HealthCheckFailed => "Sync",
             Self::Pruned | Self::PruneBlocked => "Prune",
             Self::GatePassed | Self::GateFailed | Self::GateInconclusive => "Verify",
-            Self::PromotionCommitted | Self::PromotionFailed | Self::RolledBack => "Promote",
+            Self::PromotionCommitted | Self::PromotionFailed | Self::RolledBack | Self::PushConflict => {
+                "Promote"
+            }
         }
     }
 }

@@ -94,7 +94,7 @@ impl Cluster {
         let applied = self
             .request(api.patch(&observed.id.name, &params, &patch))
             .await?;
-        Ok(to_value(&applied, &resource))
+        Ok(to_value(applied, &resource))
     }
 
     /// Deletes an object whose immutable fields change, and waits until it is gone; the dry-run of the new one passed.
@@ -103,7 +103,7 @@ impl Cluster {
         api: &Api<DynamicObject>,
         observed: &Observed,
     ) -> Result<(), ClusterError> {
-        let uid = observed.live.as_ref().and_then(uid_of);
+        let uid = observed.live.as_deref().and_then(uid_of);
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
             preconditions: Some(Preconditions {
@@ -160,12 +160,37 @@ impl Cluster {
         }
     }
 
+    /// Deletes objects that git no longer has, side by side, and namespaces and the like after what is in them; with what
+    /// came of each.
+    pub async fn prune<'a>(
+        &self,
+        leftovers: &[&'a Leftover],
+    ) -> Vec<(&'a Leftover, Result<(), ClusterError>)> {
+        let (inner, outer): (Vec<&Leftover>, Vec<&Leftover>) = leftovers
+            .iter()
+            .partition(|leftover| !leftover.id.namespace.is_empty());
+        let mut outcomes = Vec::with_capacity(leftovers.len());
+        for group in [inner, outer] {
+            let prunes = group
+                .into_iter()
+                .map(async |leftover| (leftover, self.prune_one(leftover).await));
+            let prunes: Vec<_> = prunes.collect();
+            outcomes.extend(
+                stream::iter(prunes)
+                    .buffered(CONCURRENCY)
+                    .collect::<Vec<_>>()
+                    .await,
+            );
+        }
+        outcomes
+    }
+
     /// Deletes one object that git no longer has, if it is still the one that was judged.
     ///
     /// # Errors
     ///
     /// When the cluster cannot be asked or refuses. An object that is already gone is no error.
-    pub async fn prune(&self, leftover: &Leftover) -> Result<(), ClusterError> {
+    pub async fn prune_one(&self, leftover: &Leftover) -> Result<(), ClusterError> {
         let text = |field: &str| leftover.live["metadata"][field].as_str().map(str::to_owned);
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),

@@ -41,7 +41,7 @@ struct Entry {
 #[derive(Debug)]
 enum State {
     /// Not judged yet.
-    New(Box<Value>),
+    New(Arc<Value>),
     /// Judged: applying what has this hash changes nothing.
     Applied(BodyHash),
     /// Judged, and not as git asked then.
@@ -54,16 +54,17 @@ pub enum Answer {
     /// It is as git asks; this is how far it is.
     Applied(Progress),
     /// This is the live object.
-    Live(Box<Value>),
+    Live(Arc<Value>),
     /// Nothing that could be relied on.
     Unknown,
 }
 
-/// The hash of an object as git asks for it, apart from the fields at `ignored`.
+/// The hash of an object as git asks for it, apart from the fields at `ignored`; with the rule of its health, if git has one.
 #[must_use]
-pub fn body_hash(body: &Value, ignored: &[String]) -> BodyHash {
+pub fn body_hash(body: &Value, ignored: &[String], health: &str) -> BodyHash {
     let mut digest = Sha256::new();
     digest.update(body.to_string());
+    digest.update(health);
     for pointer in ignored {
         digest.update("\n");
         digest.update(pointer);
@@ -86,7 +87,7 @@ impl Known {
             return Answer::Unknown;
         };
         match &entry.state {
-            State::New(live) => Answer::Live(live.clone()),
+            State::New(live) => Answer::Live(Arc::clone(live)),
             State::Applied(applied) if applied == body => Answer::Applied(entry.progress.clone()),
             State::Applied(_) | State::Other => Answer::Unknown,
         }
@@ -106,14 +107,16 @@ impl Known {
         }
     }
 
-    /// Remembers that `live` was judged: whether applying `body` to it changes nothing. A newer object is left alone.
-    pub fn judged(&self, id: &ObjectId, live: &Value, body: BodyHash, applied: bool) {
+    /// Remembers that `live` was judged: how far it is, and whether applying `body` to it changes nothing. A newer object is
+    /// left alone.
+    pub fn judged(&self, id: &ObjectId, live: &Value, progress: &Progress, body: BodyHash, applied: bool) {
         let mut objects = self.lock();
         if let Some(entry) = objects
             .entries
             .get_mut(id)
             .filter(|entry| entry.version == version_of(live))
         {
+            entry.progress = progress.clone();
             entry.state = if applied {
                 State::Applied(body)
             } else {
@@ -183,7 +186,7 @@ impl Objects {
             watch,
             version,
             progress: progress(&live),
-            state: State::New(Box::new(live)),
+            state: State::New(Arc::new(live)),
         };
         self.entries.insert(id, entry);
     }
@@ -235,7 +238,7 @@ mod tests {
         let known = mk_known();
         assert_eq!(known.answer(&mk_id(), &BODY), Answer::Unknown);
         known.complete(0);
-        assert_eq!(known.answer(&mk_id(), &BODY), Answer::Live(Box::new(mk("5"))));
+        assert_eq!(known.answer(&mk_id(), &BODY), Answer::Live(Arc::new(mk("5"))));
         known.lost(0);
         assert_eq!(known.answer(&mk_id(), &BODY), Answer::Unknown);
         known.begin(0);
@@ -251,13 +254,13 @@ mod tests {
     fn what_was_judged_is_known_for_that_body_and_that_version() {
         let known = mk_known();
         known.complete(0);
-        known.judged(&mk_id(), &mk("4"), BODY, true);
+        known.judged(&mk_id(), &mk("4"), &Progress::Current, BODY, true);
         assert_eq!(
             known.answer(&mk_id(), &BODY),
-            Answer::Live(Box::new(mk("5"))),
+            Answer::Live(Arc::new(mk("5"))),
             "another version was judged"
         );
-        known.judged(&mk_id(), &mk("5"), BODY, true);
+        known.judged(&mk_id(), &mk("5"), &Progress::Current, BODY, true);
         assert_eq!(known.answer(&mk_id(), &BODY), Answer::Applied(Progress::Current));
         assert_eq!(
             known.answer(&mk_id(), &[2; 32]),
@@ -267,10 +270,10 @@ mod tests {
         known.put(0, mk_id(), mk("6"));
         assert_eq!(
             known.answer(&mk_id(), &BODY),
-            Answer::Live(Box::new(mk("6"))),
+            Answer::Live(Arc::new(mk("6"))),
             "somebody changed it"
         );
-        known.judged(&mk_id(), &mk("6"), BODY, false);
+        known.judged(&mk_id(), &mk("6"), &Progress::Current, BODY, false);
         assert_eq!(known.answer(&mk_id(), &BODY), Answer::Unknown);
     }
 
@@ -280,7 +283,7 @@ mod tests {
         known.complete(0);
         known.applied(&mk_id(), mk("9"));
         known.put(0, mk_id(), mk("7"));
-        assert_eq!(known.answer(&mk_id(), &BODY), Answer::Live(Box::new(mk("9"))));
+        assert_eq!(known.answer(&mk_id(), &BODY), Answer::Live(Arc::new(mk("9"))));
         known.remove(&mk_id());
         known.applied(&mk_id(), mk("9"));
         assert_eq!(

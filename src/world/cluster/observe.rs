@@ -1,6 +1,7 @@
 //! Observation: what a cluster holds of the desired objects, and what applying them would make of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use kube::api::{Patch, PatchParams, ValidationDirective};
@@ -21,7 +22,8 @@ use crate::live::wishes::{is_left_alone, is_recreated};
 use crate::live::{ENVIRONMENT_LABEL, Inventory};
 use crate::model::EnvName;
 use crate::problem::{Problem, Problems};
-use crate::verify::rollout::{Progress, progress};
+use crate::verify::custom_health::Expressions;
+use crate::verify::rollout::Progress;
 
 /// A desired object, and what the cluster says of it.
 #[derive(Debug, Clone)]
@@ -37,7 +39,7 @@ pub struct Observed {
     /// The pointers of the fields that are left as the cluster has them.
     pub ignored: Vec<String>,
     /// The live object, if it exists and was read.
-    pub live: Option<Value>,
+    pub live: Option<Arc<Value>>,
     /// How far the live object is; `None` when it does not exist.
     pub progress: Option<Progress>,
     /// Whether applying it takes deleting the live object first, because an immutable field changes.
@@ -74,6 +76,21 @@ pub struct Leftover {
     pub live: Value,
 }
 
+// === impl Observation ===
+
+impl Observation {
+    /// Lets go of the live objects that are as git asks; nothing is to be done about them, and they are most of the memory.
+    pub fn forget_same(&mut self) {
+        for (observed, diff) in self.objects.iter_mut().zip(&self.diff.objects) {
+            if diff.change == Change::Same {
+                observed.live = None;
+            }
+        }
+    }
+}
+
+// === impl Cluster ===
+
 impl Cluster {
     /// Compares the desired objects of an environment with what is live. Nothing is changed.
     ///
@@ -99,7 +116,7 @@ impl Cluster {
                 .await?;
         }
         let warnings = ignore(environment, desired, &mut located);
-        let hashes = self.find(&environment.name, &mut located, known).await?;
+        let (hashes, others) = self.find(environment, &mut located, known).await?;
         refuse_foreign(environment, desired, &located)?;
         let changes = self.compare(desired, &mut located).await?;
         if let Some(known) = known {
@@ -114,7 +131,7 @@ impl Cluster {
                 change,
             });
         }
-        let leftovers = self.leftovers(&located, inventory, known).await?;
+        let leftovers = self.leftovers(&located, inventory, known, others).await?;
         for leftover in &leftovers {
             let gvk = Gvk::new(&leftover.resource.api.api_version, &leftover.resource.api.kind);
             let change = Change::Prune(crate::live::normalise(&leftover.live));
@@ -202,16 +219,18 @@ impl Cluster {
         (id, body)
     }
 
-    /// Fills in what is live: from the watches what they know, and the rest by reading it.
+    /// Fills in what is live: from the watches what they know, and the rest by reading it. What was read beside it is
+    /// given back.
     async fn find(
         &self,
-        environment: &EnvName,
+        environment: &Environment,
         located: &mut [Observed],
         known: Option<&Known>,
-    ) -> Result<Vec<BodyHash>, ClusterError> {
+    ) -> Result<(Vec<BodyHash>, BTreeMap<ObjectId, Value>), ClusterError> {
+        let health = Expressions::new(&environment.spec.health_check_exprs);
         let hashes: Vec<BodyHash> = located
             .iter()
-            .map(|observed| body_hash(&observed.body, &observed.ignored))
+            .map(|observed| body_hash(&observed.body, &observed.ignored, health.text_of(&observed.body)))
             .collect();
         let mut unknown = Vec::new();
         for (index, observed) in located.iter_mut().enumerate() {
@@ -219,23 +238,24 @@ impl Cluster {
                 known.answer(&observed.id, &hashes[index])
             }) {
                 Answer::Applied(progress) => observed.progress = Some(progress),
-                Answer::Live(live) => observed.live = Some(*live),
+                Answer::Live(live) => observed.live = Some(live),
                 Answer::Unknown => unknown.push(index),
             }
         }
-        for (index, live) in self.read(environment, located, unknown.into_iter()).await? {
-            located[index].live = Some(live);
+        let read = self.read(&environment.name, located, unknown.into_iter()).await?;
+        for (index, live) in read.found {
+            located[index].live = Some(Arc::new(live));
         }
         for observed in located.iter_mut() {
             if observed.live.is_none() && is_left_alone(&observed.body, None) {
                 observed.progress = Some(Progress::Current);
             }
             if let Some(live) = &observed.live {
-                observed.progress = Some(progress(live));
+                observed.progress = Some(health.progress(live));
                 yield_to_live(&mut observed.body, live, &observed.ignored, FIELD_MANAGER);
             }
         }
-        Ok(hashes)
+        Ok((hashes, read.others))
     }
 
     /// What would happen to each object: known where the live object shows it, else by a dry-run.
@@ -285,7 +305,7 @@ impl Cluster {
             return Ok(look(diff::compare(None, &observed.body, &[])));
         };
         match &observed.live {
-            live if is_left_alone(&observed.body, live.as_ref()) => return Ok(look(Change::Same)),
+            live if is_left_alone(&observed.body, live.as_deref()) => return Ok(look(Change::Same)),
             None if observed.progress.is_some() => return Ok(look(Change::Same)),
             // The server could only say that the namespace is missing, and the same change brings it.
             None if missing_namespaces.contains(observed.id.namespace.as_str()) => {
@@ -301,7 +321,7 @@ impl Cluster {
             other => (other?, false),
         };
         Ok(Look {
-            change: diff::compare(observed.live.as_ref(), &after, &observed.ignored),
+            change: diff::compare(observed.live.as_deref(), &after, &observed.ignored),
             recreate,
         })
     }
@@ -322,7 +342,7 @@ impl Cluster {
         let after = self
             .request(api.patch(name, &params, &Patch::Apply(body)))
             .await?;
-        Ok(to_value(&after, resource))
+        Ok(to_value(after, resource))
     }
 
     /// What the server would make of the object if it did not exist: asked under a name that is free.
@@ -341,11 +361,17 @@ impl Cluster {
         located: &[Observed],
         inventory: &Inventory,
         known: Option<&Known>,
+        mut listed: BTreeMap<ObjectId, Value>,
     ) -> Result<Vec<Leftover>, ClusterError> {
         let wanted: BTreeSet<&ObjectId> = located.iter().map(|observed| &observed.id).collect();
         let gone = inventory.iter().filter(|(id, _)| !wanted.contains(id));
         let reads: Vec<_> = gone
-            .map(|(id, version)| self.leftover(id, version, known))
+            .map(|(id, version)| {
+                let live = listed
+                    .remove(id)
+                    .or_else(|| known.and_then(|known| known.live(id)));
+                self.leftover(id, version, live)
+            })
             .collect();
         let found: Vec<Option<Leftover>> = stream::iter(reads).buffered(CONCURRENCY).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
@@ -355,7 +381,7 @@ impl Cluster {
         &self,
         id: &ObjectId,
         version: &str,
-        known: Option<&Known>,
+        live: Option<Value>,
     ) -> Result<Option<Leftover>, ClusterError> {
         let gvk = Gvk {
             group: id.group.clone(),
@@ -366,7 +392,7 @@ impl Cluster {
         let Some(resource) = self.resource(&gvk).await? else {
             return Ok(None);
         };
-        let live = match known.and_then(|known| known.live(id)) {
+        let live = match live {
             Some(live) => Some(live),
             None => self.read_one(&resource, &id.namespace, &id.name).await?,
         };
@@ -416,7 +442,7 @@ fn refuse_foreign(
     for (observed, manifest) in located.iter().zip(desired) {
         let owner = observed
             .live
-            .as_ref()
+            .as_deref()
             .filter(|live| !is_asked_for(&observed.body) && !is_left_alone(&observed.body, Some(live)))
             .and_then(|live| adopt::owner(live, environment.name.as_str(), FIELD_MANAGER));
         if let Some(owner) = owner {
@@ -437,8 +463,8 @@ fn refuse_foreign(
 /// Tells the watches' memory what was found out of the objects that were looked at.
 fn remember(known: &Known, located: &[Observed], changes: &[Change], hashes: &[BodyHash]) {
     for ((observed, change), hash) in located.iter().zip(changes).zip(hashes) {
-        if let Some(live) = &observed.live {
-            known.judged(&observed.id, live, *hash, *change == Change::Same);
+        if let (Some(live), Some(progress)) = (&observed.live, &observed.progress) {
+            known.judged(&observed.id, live, progress, *hash, *change == Change::Same);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
+use manifest::ObjectId;
 use serde_json::{Value, json};
 
 use super::observe::Observed;
@@ -34,8 +35,17 @@ struct Kind<'a> {
 /// A live object, or that there is none, with the index of the one that was asked for.
 type Found = (usize, Option<Value>);
 
+/// What a read brought.
+#[derive(Default)]
+pub(super) struct Read {
+    /// The live objects that were asked for, by their indices.
+    pub(super) found: BTreeMap<usize, Value>,
+    /// Live objects with the environment's label that nobody asked for; git may have forgotten them.
+    pub(super) others: BTreeMap<ObjectId, Value>,
+}
+
 impl Cluster {
-    /// The live objects of `objects`, by their indices; what does not exist, or is of a kind that is not served yet, is in no entry.
+    /// The live objects of `objects`; what does not exist, or is of a kind that is not served yet, is in no entry.
     ///
     /// # Errors
     ///
@@ -45,7 +55,7 @@ impl Cluster {
         environment: &EnvName,
         objects: &[Observed],
         wanted: impl Iterator<Item = usize>,
-    ) -> Result<BTreeMap<usize, Value>, ClusterError> {
+    ) -> Result<Read, ClusterError> {
         let mut kinds: BTreeMap<_, Kind<'_>> = BTreeMap::new();
         for index in wanted {
             if let Some(resource) = &objects[index].resource {
@@ -64,12 +74,14 @@ impl Cluster {
             .values()
             .map(|kind| self.read_kind(environment, objects, kind))
             .collect();
-        let found: Vec<Vec<Found>> = stream::iter(reads).buffered(CONCURRENCY).try_collect().await?;
-        Ok(found
-            .into_iter()
-            .flatten()
-            .filter_map(|(index, live)| Some((index, live?)))
-            .collect())
+        let kinds: Vec<_> = stream::iter(reads).buffered(CONCURRENCY).try_collect().await?;
+        let mut read = Read::default();
+        for (found, others) in kinds {
+            let there = found.into_iter().filter_map(|(index, live)| Some((index, live?)));
+            read.found.extend(there);
+            read.others.extend(others);
+        }
+        Ok(read)
     }
 
     async fn read_kind(
@@ -77,29 +89,42 @@ impl Cluster {
         environment: &EnvName,
         objects: &[Observed],
         kind: &Kind<'_>,
-    ) -> Result<Vec<Found>, ClusterError> {
+    ) -> Result<(Vec<Found>, Vec<(ObjectId, Value)>), ClusterError> {
         if kind.wanted.len() <= FEW {
-            return self.read_each(objects, kind.resource, &kind.wanted).await;
+            let found = self.read_each(objects, kind.resource, &kind.wanted).await?;
+            return Ok((found, Vec::new()));
         }
-        let listed = match self.list_labelled(environment, objects, kind).await {
+        let mut listed = match self.list_labelled(environment, objects, kind).await {
             Ok(listed) => listed,
             // The account may read each object and still not list them.
             Err(error) if error.is_forbidden() => {
-                return self.read_each(objects, kind.resource, &kind.wanted).await;
+                let found = self.read_each(objects, kind.resource, &kind.wanted).await?;
+                return Ok((found, Vec::new()));
             }
             Err(error) => return Err(error),
         };
         let (mut found, mut missing) = (Vec::with_capacity(kind.wanted.len()), Vec::new());
         for index in &kind.wanted {
             let id = &objects[*index].id;
-            match listed.get(&(id.namespace.clone(), id.name.clone())) {
-                Some(live) => found.push((*index, Some(live.clone()))),
+            match listed.remove(&(id.namespace.clone(), id.name.clone())) {
+                Some(live) => found.push((*index, Some(live))),
                 None => missing.push(*index),
             }
         }
         let missing = self.without_absent(objects, kind.resource, missing).await?;
         found.extend(self.read_each(objects, kind.resource, &missing).await?);
-        Ok(found)
+        let others = listed.into_iter().map(|((namespace, name), live)| {
+            let api = &kind.resource.api;
+            let (group, kind) = (api.group.clone(), api.kind.clone());
+            let id = ObjectId {
+                group,
+                kind,
+                namespace,
+                name,
+            };
+            (id, live)
+        });
+        Ok((found, others.collect()))
     }
 
     async fn read_each(
@@ -129,7 +154,7 @@ impl Cluster {
         Ok(self
             .request(api.get_opt(name))
             .await?
-            .map(|object| to_value(&object, resource)))
+            .map(|object| to_value(object, resource)))
     }
 
     /// The objects of a kind that carry the environment's label, by namespace and name.
@@ -154,7 +179,7 @@ impl Cluster {
         let mut listed = BTreeMap::new();
         loop {
             let page = self.request(api.list(&params)).await?;
-            for object in &page.items {
+            for object in page.items {
                 let text = |text: &Option<String>| text.clone().unwrap_or_default();
                 let key = (text(&object.metadata.namespace), text(&object.metadata.name));
                 listed.insert(key, to_value(object, kind.resource));
@@ -217,9 +242,14 @@ impl Cluster {
 }
 
 /// A dynamic object as JSON. The items of a list do not say their kind; they are all of the one that was listed.
-pub(super) fn to_value(object: &DynamicObject, resource: &Resource) -> Value {
-    let mut value = serde_json::to_value(object).unwrap_or_default();
-    value["apiVersion"] = json!(resource.api.api_version);
-    value["kind"] = json!(resource.api.kind);
+pub(super) fn to_value(object: DynamicObject, resource: &Resource) -> Value {
+    let mut value = json!({
+        "apiVersion": resource.api.api_version,
+        "kind": resource.api.kind,
+        "metadata": object.metadata,
+    });
+    if let (Value::Object(fields), Value::Object(rest)) = (&mut value, object.data) {
+        fields.extend(rest);
+    }
     value
 }

@@ -88,9 +88,12 @@ fn has_labels(pod: &Pod, labels: &[(&str, &str)]) -> bool {
     })
 }
 
-/// The labels of a workload's pods; `None` for what has no pods.
+/// The labels of a workload's pods; `None` for what has no pods, and is to have none.
 fn pod_labels(workload: &Value) -> Option<Vec<(&str, &str)>> {
     workload.pointer("/spec/template")?;
+    if workload.pointer("/spec/replicas").and_then(Value::as_u64) == Some(0) {
+        return None;
+    }
     let labels = workload.pointer("/spec/selector/matchLabels")?.as_object()?;
     let pairs: Vec<(&str, &str)> = labels
         .iter()

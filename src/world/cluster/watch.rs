@@ -150,13 +150,13 @@ impl Watch {
     fn take(&self, event: watcher::Result<watcher::Event<DynamicObject>>) {
         match event {
             Ok(watcher::Event::Init) => self.known.begin(self.number),
-            Ok(watcher::Event::InitApply(object)) => self.put(&object),
+            Ok(watcher::Event::InitApply(object)) => self.put(object),
             Ok(watcher::Event::InitDone) => {
                 self.known.complete(self.number);
                 self.changed.notify_one();
             }
             Ok(watcher::Event::Apply(object)) => {
-                self.put(&object);
+                self.put(object);
                 self.changed.notify_one();
             }
             Ok(watcher::Event::Delete(object)) => {
@@ -170,9 +170,9 @@ impl Watch {
         }
     }
 
-    fn put(&self, object: &DynamicObject) {
-        self.known
-            .put(self.number, self.id(object), to_value(object, &self.resource));
+    fn put(&self, object: DynamicObject) {
+        let id = self.id(&object);
+        self.known.put(self.number, id, to_value(object, &self.resource));
     }
 
     fn id(&self, object: &DynamicObject) -> ObjectId {

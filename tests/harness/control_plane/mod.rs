@@ -129,6 +129,11 @@ impl ControlPlane {
         self.through_the_door(self.apiserver().access())
     }
 
+    /// How an administrator reaches the cluster past the door, whatever state that is in.
+    pub fn direct_access(&self) -> Access {
+        self.apiserver().access()
+    }
+
     /// How somebody reaches the cluster who is known to it and may do nothing.
     pub fn access_of_stranger(&self) -> Access {
         self.through_the_door(self.apiserver().access_of_stranger())
