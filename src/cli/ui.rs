@@ -251,11 +251,13 @@ impl Ui {
 }
 
 /// A line, broken between words where it is longer than `width`; what follows is indented a little more than its
-/// beginning. Colours have no width, and a longer word stays whole.
+/// beginning. Colours have no width; a word that is longer than any
+/// line stays where it is.
 fn fold(line: &str, width: usize) -> String {
     let indent = line.len() - line.trim_start_matches(' ').len() + 2;
     let (mut out, mut column, mut word) = (String::new(), 0, String::new());
     let (mut word_width, mut is_blank) = (0, true);
+    let fits = |word: usize| word > 0 && indent + word <= width;
     let mut chars = line.chars();
     loop {
         let next = chars.next();
@@ -270,7 +272,7 @@ fn fold(line: &str, width: usize) -> String {
             }
             continue;
         }
-        if word_width > 0 && column + word_width > width && !is_blank {
+        if !is_blank && column + word_width > width && fits(word_width) {
             out.truncate(out.trim_end_matches(' ').len());
             out.push('\n');
             out.extend(std::iter::repeat_n(' ', indent));
@@ -317,7 +319,7 @@ mod tests {
                 "  \x1b[31mone\x1b[0m two\n    three\n",
             ),
             ("0123456789abcdef\n", "0123456789abcdef\n"),
-            ("  x 0123456789abcdef\n", "  x\n    0123456789abcdef\n"),
+            ("  x 0123456789abcdef y\n", "  x 0123456789abcdef\n    y\n"),
             ("", ""),
             ("one two three", "one two\n  three"),
         ] {
