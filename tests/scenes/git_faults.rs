@@ -74,7 +74,7 @@ fn a_hook_that_refuses_the_promotion_is_quoted_and_asked_again() {
 
 /// A big repository: the environments are small, and most of the repository is no matter of theirs.
 #[test]
-#[ignore = "as big as GITSYNC_BIG_MEGABYTES says (1024); docs/faults.md has figures"]
+#[ignore = "as big as GITSYNC_BIG_MEGABYTES says (1024)"]
 fn a_repository_of_a_gigabyte_is_followed_like_a_small_one() {
     let megabytes: usize = std::env::var("GITSYNC_BIG_MEGABYTES").map_or(1024, |text| text.parse().unwrap());
     let scene = Scene::new();
