@@ -11,7 +11,7 @@ use crate::model::{CommitMessage, Edit, Revision};
 use crate::report::metrics::GitRequests;
 use crate::source::Snapshot;
 
-/// How long one exchange with the remote may take.
+/// How long one exchange with the remote may take; of a fetch, how long the remote may be silent.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One branch of one repository. Cloning it costs nothing.

@@ -4,6 +4,7 @@
 //! when the caller cancels, it raises the flag that gix looks at, wakes what waits on a socket, and kills the
 //! children that something waits on.
 
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,12 @@ pub struct Bounds {
     timeout: Duration,
     deadline: Instant,
     cancel: CancellationToken,
+    /// Whether the remote is waited for as long as it goes on speaking.
+    patient: bool,
 }
+
+/// How long an operation may take that is waited for as long as the remote goes on speaking.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The watch over one operation; it ends with the value.
 pub(super) struct Watch {
@@ -46,6 +52,14 @@ struct State {
     shielded: bool,
     /// The process group of the running child, which leads it.
     group: Option<Pid>,
+    /// Since when the remote is waited for.
+    waiting_since: Option<Instant>,
+}
+
+/// A stream to or from the remote; the watch sees how long each call waits.
+pub(super) struct Awaited<S> {
+    stream: S,
+    shared: Arc<Shared>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +78,27 @@ impl Bounds {
             timeout,
             deadline: Instant::now() + timeout,
             cancel,
+            patient: false,
+        }
+    }
+
+    /// The same, but the time is that of each silence of the remote, and the whole may take an hour: how long a pack
+    /// takes depends on its size and on the network, and one that is given up begins anew.
+    pub(super) fn patient(&self) -> Self {
+        Self {
+            deadline: Instant::now() + PATIENCE,
+            patient: true,
+            ..self.clone()
+        }
+    }
+
+    /// When the operation is to be ended, if it goes on as it does.
+    fn end(&self, shared: &Shared) -> Instant {
+        match shared.lock().waiting_since {
+            Some(since) if self.patient => self.deadline.min(since + self.timeout),
+            // Nobody is waited for now: look again when somebody may have been for too long.
+            None if self.patient => self.deadline.min(Instant::now() + self.timeout),
+            _ => self.deadline,
         }
     }
 
@@ -162,19 +197,53 @@ fn watch(bounds: &Bounds, shared: &Shared, done: &CancellationToken) {
         return shared.end(Ended::TimedOut);
     };
     runtime.block_on(async {
-        let deadline = tokio::time::sleep_until(bounds.deadline.into());
-        tokio::pin!(deadline);
-        tokio::select! {
-            () = done.cancelled() => return,
-            () = bounds.cancel.cancelled() => shared.end(Ended::Cancelled),
-            () = &mut deadline => shared.end(Ended::TimedOut),
-        }
         // A shielded operation goes on after a cancellation, but not after the deadline.
-        tokio::select! {
-            () = done.cancelled() => {}
-            () = deadline => shared.end(Ended::TimedOut),
+        let mut cancelled = false;
+        loop {
+            let end = bounds.end(shared);
+            if Instant::now() >= end {
+                return shared.end(Ended::TimedOut);
+            }
+            tokio::select! {
+                () = done.cancelled() => return,
+                () = bounds.cancel.cancelled(), if !cancelled => {
+                    shared.end(Ended::Cancelled);
+                    cancelled = true;
+                }
+                () = tokio::time::sleep_until(end.into()) => {}
+            }
         }
     });
+}
+
+// === impl Awaited ===
+
+impl<S> Awaited<S> {
+    pub(super) fn new(stream: S, shared: &Arc<Shared>) -> Self {
+        Self {
+            stream,
+            shared: Arc::clone(shared),
+        }
+    }
+}
+
+impl<S: Read> Read for Awaited<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let stream = &mut self.stream;
+        self.shared.waiting(|| stream.read(buffer))
+    }
+}
+
+impl<S: Write> Write for Awaited<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let stream = &mut self.stream;
+        self.shared.waiting(|| stream.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let stream = &mut self.stream;
+        self.shared.waiting(|| stream.flush())
+    }
 }
 
 // === impl Shared ===
@@ -193,6 +262,14 @@ impl Shared {
         self.interrupt.store(true, Ordering::Relaxed);
         self.ended.cancel();
         kill(state.group);
+    }
+
+    /// Does something that waits for the remote.
+    pub(super) fn waiting<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.lock().waiting_since = Some(Instant::now());
+        let result = work();
+        self.lock().waiting_since = None;
+        result
     }
 
     /// Puts a child, the leader of its own process group, under the watch.

@@ -64,7 +64,7 @@ pub enum GitError {
         /// What failed, from the name lookup to the last byte.
         detail: String,
     },
-    /// The deadline came first.
+    /// The deadline came first, or the remote fell silent for so long.
     #[error("{url} gave no complete answer within {} s", .after.as_secs_f32().ceil())]
     TimedOut {
         /// The repository.

@@ -237,13 +237,14 @@ impl Git {
         self.known_tip(&self.cache.repository()).map(history::revision)
     }
 
-    /// Brings the branch's tip, and what it needs, into the cache.
+    /// Brings the branch's tip, and what it needs, into the cache. The time of the bounds is that of each silence of the
+    /// remote; the whole may take an hour.
     ///
     /// # Errors
     ///
     /// When the remote cannot be asked, has no such branch, or gives damaged data.
     pub fn fetch(&self, bounds: &Bounds) -> Result<Fetched, GitError> {
-        let session = Session::start(&self.read, bounds)?;
+        let session = Session::start(&self.read, &bounds.patient())?;
         let lock = self.cache.lock(&self.read.url, bounds)?;
         let repository = self.cache.repository();
         let previous = self.known_tip(&repository);

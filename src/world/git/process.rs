@@ -20,7 +20,7 @@ use gix::protocol::transport::client::blocking_io::{RequestWriter, SetServiceRes
 use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection};
 use gix::protocol::transport::client::{self, MessageKind, TransportWithoutIO, WriteMode};
 
-use super::bounds::Shared;
+use super::bounds::{Awaited, Shared};
 use super::error::GitError;
 use super::link::{self, Endpoint, Faults};
 use super::url::SshPlace;
@@ -33,7 +33,7 @@ const FAREWELL: Duration = Duration::from_millis(250);
 
 /// The child and the connection over its streams.
 pub(super) struct Process {
-    connection: Option<Connection<ChildStdout, ChildStdin>>,
+    connection: Option<Connection<Awaited<ChildStdout>, Awaited<ChildStdin>>>,
     child: Child,
     stderr: Option<JoinHandle<String>>,
     bounds: Arc<Shared>,
@@ -165,6 +165,7 @@ fn spawn(
         .spawn(move || collect(stderr))
         .ok();
     let (version, host) = (link::protocol(service), None::<(&str, Option<u16>)>);
+    let (stdout, stdin) = (Awaited::new(stdout, bounds), Awaited::new(stdin, bounds));
     let connection = Connection::new(stdout, stdin, version, url, host, ConnectMode::Process, false);
     let (bounds, faults) = (Arc::clone(bounds), faults.clone());
     Ok(Process {
@@ -217,7 +218,9 @@ fn collect(mut stderr: ChildStderr) -> String {
 // === impl Process ===
 
 impl Process {
-    fn connection(&mut self) -> Result<&mut Connection<ChildStdout, ChildStdin>, client::Error> {
+    fn connection(
+        &mut self,
+    ) -> Result<&mut Connection<Awaited<ChildStdout>, Awaited<ChildStdin>>, client::Error> {
         self.connection.as_mut().ok_or(client::Error::MissingHandshake)
     }
 }

@@ -83,12 +83,14 @@ impl Exchange {
     /// Waits for the network, but not longer than the operation's bounds.
     pub(super) fn wait<T>(&self, future: impl Future<Output = reqwest::Result<T>>) -> io::Result<T> {
         let ended = || io::Error::new(io::ErrorKind::TimedOut, "the operation was ended");
-        let result = self.driver.runtime().block_on(async {
-            tokio::select! {
-                biased;
-                () = self.bounds.ended.cancelled() => None,
-                result = future => Some(result),
-            }
+        let result = self.bounds.waiting(|| {
+            self.driver.runtime().block_on(async {
+                tokio::select! {
+                    biased;
+                    () = self.bounds.ended.cancelled() => None,
+                    result = future => Some(result),
+                }
+            })
         });
         result.ok_or_else(ended)?.map_err(|error| {
             let mut detail = chain(&error.without_url());
