@@ -80,6 +80,12 @@ impl Bench {
         let history = History::create(Remote::empty(), commits, mebibytes);
         let server = GitServer::start(history.remote(), None);
         let state = StateDirectory::create("git-bench");
+        let clone = state.path().join("clone");
+        let shallow = ["clone", "--quiet", "--depth", "1", "--branch", BRANCH];
+        git(
+            Path::new("/"),
+            &[&shallow[..], &[&server.url(), clone.to_str().unwrap()]].concat(),
+        );
         let options = GitOptions {
             cache: Some(state.path().join("cache")),
             ..GitOptions::new(server.url().parse().unwrap(), BRANCH)
@@ -87,7 +93,7 @@ impl Bench {
         Self {
             url: server.url(),
             ours: Git::open(&options).unwrap(),
-            clone: state.path().join("clone"),
+            clone,
             history,
             _state: state,
             _server: server,
@@ -99,23 +105,31 @@ fn bounds() -> Bounds {
     Bounds::new(DEADLINE, CancellationToken::new())
 }
 
-/// What a new cache costs: all that is needed of the last commit, and none of what was before.
+/// What a new cache costs: the branch with all of its history.
 fn first(bench: &Bench) {
-    let clone = bench.clone.to_str().unwrap();
-    let git = timed(|| {
+    let whole = bench.clone.with_extension("git");
+    let arguments = [
+        "clone",
+        "--quiet",
+        "--bare",
+        "--single-branch",
+        "--branch",
+        BRANCH,
+        &bench.url,
+    ];
+    let git_took = timed(|| {
         git(
             Path::new("/"),
-            &[
-                "clone", "--quiet", "--depth", "1", "--branch", BRANCH, &bench.url, clone,
-            ],
+            &[&arguments[..], &[whole.to_str().unwrap()]].concat(),
         )
     });
     let gitsync = timed(|| drop(bench.ours.fetch(&bounds()).unwrap()));
     let times = Times {
-        git: vec![git],
+        git: vec![git_took],
         gitsync: vec![gitsync],
     };
-    row("first fetch (once)", "`git clone --depth 1`", times);
+    row("first fetch (once)", "`git clone --bare --single-branch`", times);
+    fs::remove_dir_all(whole).unwrap();
 }
 
 fn polls(bench: &Bench) -> Times {
