@@ -58,7 +58,7 @@ fn main() {
          | page | first byte, median of {ROUNDS} | p99 | whole answer, median | size |\n|---|--:|--:|--:|--:|",
         ENVIRONMENTS.len()
     );
-    for path in ["/", "/api/v1/environments", "/metrics"] {
+    for path in ["/", "/api/v1/board", "/metrics"] {
         row(&address, path);
     }
 }

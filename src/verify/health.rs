@@ -44,16 +44,30 @@ pub fn judge<'a>(
         if trouble.is_some_and(|trouble| trouble.lasting) {
             return Health::Failed(text);
         }
-        waiting.push(text);
+        waiting.push((trouble.is_none(), text));
     }
     if waiting.is_empty() {
         return Health::Healthy;
     }
-    let text = waiting.join("; ");
+    let text = listed(waiting);
     if waited > limit {
         return Health::Failed(format!("not healthy after {} s: {text}", limit.as_secs()));
     }
     Health::Progressing(text)
+}
+
+/// How many objects are named that an environment waits for.
+const NAMED: usize = 4;
+
+/// The first of what is waited for, that with a reason of its pods before the rest, and how many more there are.
+fn listed(mut waiting: Vec<(bool, String)>) -> String {
+    waiting.sort_by_key(|(is_quiet, _)| *is_quiet);
+    let more = waiting.len().saturating_sub(NAMED);
+    let mut named: Vec<String> = waiting.into_iter().take(NAMED).map(|(_, text)| text).collect();
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    named.join("; ")
 }
 
 fn with_trouble(id: &ObjectId, why: &str, trouble: Option<&Trouble>) -> String {
@@ -111,5 +125,29 @@ mod tests {
             matches!(judge(one(), &BTreeMap::new(), Duration::from_secs(61), limit), Health::Failed(text) if text.contains("after 60 s"))
         );
         assert_eq!(judge([], &BTreeMap::new(), now, limit), Health::Healthy);
+    }
+
+    #[test]
+    fn of_many_objects_some_are_named_and_first_those_with_a_reason() {
+        let ids: Vec<ObjectId> = (0..50)
+            .map(|number| ObjectId {
+                name: format!("app-{number}"),
+                ..mk_id()
+            })
+            .chain([mk_id()])
+            .collect();
+        let objects = ids.iter().map(|id| (id, None));
+        let (now, limit) = (Duration::ZERO, Duration::from_secs(60));
+        let Health::Progressing(text) = judge(objects, &mk_trouble(false), now, limit) else {
+            panic!("51 objects do not exist yet");
+        };
+        assert!(
+            text.starts_with("Deployment.apps shop/web: ImagePullBackOff"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("shop/app-2: does not exist yet; and 47 more"),
+            "{text}"
+        );
     }
 }
