@@ -77,7 +77,7 @@ pub struct Build {
 impl Build {
     /// The objects as `kustomize build` prints them.
     pub fn to_yaml(&self) -> String {
-        let parts: Vec<&[Manifest]> = self.manifests.chunks(PRINTED_TOGETHER).collect();
+        let parts: Vec<&[Manifest]> = self.manifests.chunks(parallel::OBJECTS).collect();
         let printed = parallel::map(parts, 1, |part| {
             let mut text = String::with_capacity(part.len() * 512);
             for manifest in part {
@@ -92,9 +92,6 @@ impl Build {
         text
     }
 }
-
-/// Objects for which another thread is worth while when they are printed.
-const PRINTED_TOGETHER: usize = 64;
 
 /// Builds the kustomization in a directory of a tree.
 ///
@@ -185,7 +182,7 @@ impl<'f> Context<'f> {
     fn finish(self, resources: ResMap) -> Result<Build> {
         let sources = self.sources.into_inner();
         let files: Arc<[Arc<str>]> = sources.names.into();
-        let finished = parallel::map(resources.into_list(), FINISHED_TOGETHER, |resource| {
+        let finished = parallel::map(resources.into_list(), parallel::OBJECTS, |resource| {
             finish_one(resource, &files)
         });
         let mut errors = BuildErrors::default();
@@ -203,9 +200,6 @@ impl<'f> Context<'f> {
         })
     }
 }
-
-/// Objects for which another thread is worth while when they are turned into JSON.
-const FINISHED_TOGETHER: usize = 64;
 
 /// Turns a resource into a manifest.
 fn finish_one(resource: Resource, files: &Arc<[Arc<str>]>) -> std::result::Result<Manifest, BuildError> {

@@ -47,6 +47,37 @@ struct Configured {
     place: Place,
 }
 
+/// The text of a file, what to call it, and its number in the places of nodes.
+struct Text {
+    text: String,
+    file: String,
+    number: u32,
+}
+
+/// What a path of `resources` names.
+enum Entry {
+    /// A file, with its resources.
+    File(Result<Vec<Resource>>),
+    /// What can only be a base.
+    Other,
+}
+
+impl Entry {
+    fn parse(text: Option<Result<Text>>) -> Self {
+        let Some(text) = text else {
+            return Self::Other;
+        };
+        Self::File(text.and_then(|Text { text, file, number }| {
+            read::resources(Source {
+                text: &text,
+                file: &file,
+                number,
+                line_offset: 0,
+            })
+        }))
+    }
+}
+
 /// Bytes of text that may be in memory before their objects are counted.
 const READ_AHEAD: usize = 16 << 20;
 /// Bytes of text for which another thread is worth while.
@@ -211,8 +242,10 @@ impl<'c, 'f> Layer<'c, 'f> {
         let mut ahead = self.read_ahead(context, paths).into_iter();
         for item in paths {
             let below = origin.map(|origin| origin.append(&item.value));
-            let read = ahead.next().flatten();
-            let result = self.accumulate_path(context, accumulated, &item.value, read, below.as_ref());
+            let entry = ahead
+                .next()
+                .unwrap_or_else(|| Entry::parse(self.text_at(context, &item.value)));
+            let result = self.accumulate_path(context, accumulated, &item.value, entry, below.as_ref());
             errors.take(self.place(item, result));
             // Asked after each file, so that many of them cannot fill the memory first.
             let most = context.options.max_objects;
@@ -224,53 +257,47 @@ impl<'c, 'f> Layer<'c, 'f> {
         errors.into_result()
     }
 
-    /// The resources of the first files, for as many of them as may be in memory at once. They are read one after the
-    /// other and parsed side by side. What is no file, or cannot be read, is for [`Layer::accumulate_path`].
-    fn read_ahead(
-        &self,
-        context: &Context<'f>,
-        paths: &[Located<String>],
-    ) -> Vec<Option<Result<Vec<Resource>>>> {
+    /// What is at the first paths, for as many of them as may be in memory at once. Files are read one after the other and
+    /// parsed side by side.
+    fn read_ahead(&self, context: &Context<'f>, paths: &[Located<String>]) -> Vec<Entry> {
         let mut bytes = 0;
-        let mut files = Vec::with_capacity(paths.len());
+        let mut texts = Vec::with_capacity(paths.len());
         for item in paths {
             if bytes > READ_AHEAD {
                 break;
             }
-            let is_file = self.is_file(context, &item.value);
-            let text = is_file.then(|| self.loader.load_text(&item.value).ok()).flatten();
-            bytes += text.as_ref().map_or(0, |(text, _)| text.len());
-            files.push(text.map(|(text, file)| (text, context.source(&file), file)));
+            let text = self.text_at(context, &item.value);
+            bytes += text
+                .as_ref()
+                .and_then(|text| text.as_ref().ok())
+                .map_or(0, |text| text.text.len());
+            texts.push(text);
         }
-        let least = PARSED_TOGETHER * files.len() / bytes.max(1) + 1;
-        parallel::map(files, least, |file| {
-            file.map(|(text, number, file)| {
-                read::resources(Source {
-                    text: &text,
-                    file: &file,
-                    number,
-                    line_offset: 0,
-                })
-            })
+        let least = PARSED_TOGETHER * texts.len() / bytes.max(1) + 1;
+        parallel::map(texts, least, Entry::parse)
+    }
+
+    /// The text of a file of resources, or why it cannot be read; nothing when there is no file.
+    fn text_at(&self, context: &Context<'f>, path: &str) -> Option<Result<Text>> {
+        let full = join(&self.loader.dir, path).filter(|_| !path.is_empty())?;
+        (context.files.kind(&full) == Some(Kind::File)).then(|| {
+            let (text, file) = self.loader.load_text(path)?;
+            let number = context.source(&file);
+            Ok(Text { text, file, number })
         })
     }
 
-    fn is_file(&self, context: &Context<'f>, path: &str) -> bool {
-        let full = join(&self.loader.dir, path);
-        full.is_some_and(|full| !path.is_empty() && context.files.kind(&full) == Some(Kind::File))
-    }
-
-    /// Adds the resources of a file, which may have been read, or of a base.
+    /// Adds the resources of a file or of a base.
     fn accumulate_path(
         &self,
         context: &Context<'f>,
         accumulated: &mut Accumulated,
         path: &str,
-        read: Option<Result<Vec<Resource>>>,
+        entry: Entry,
         origin: Option<&Origin>,
     ) -> Result<()> {
-        if read.is_some() || self.is_file(context, path) {
-            for mut resource in read.unwrap_or_else(|| self.read_file(context, path))? {
+        if let Entry::File(resources) = entry {
+            for mut resource in resources? {
                 if let Some(origin) = origin {
                     origin::annotate(&mut resource, origin)
                         .map_err(|why| context.located(resource.place, BuildError::new(why)))?;
@@ -312,17 +339,6 @@ impl<'c, 'f> Layer<'c, 'f> {
             }
             _ => Ok(layer),
         }
-    }
-
-    fn read_file(&self, context: &Context<'f>, path: &str) -> Result<Vec<Resource>> {
-        let (text, file) = self.loader.load_text(path)?;
-        let number = context.source(&file);
-        read::resources(Source {
-            text: &text,
-            file: &file,
-            number,
-            line_offset: 0,
-        })
     }
 
     fn merge_config(&self, accumulated: &mut Accumulated) -> Result<()> {

@@ -8,6 +8,9 @@ const MAX_THREADS: usize = 8;
 /// Parts for each thread, so that one with large objects does not keep the others waiting.
 const PARTS: usize = 4;
 
+/// Objects for which another thread is worth while.
+pub(crate) const OBJECTS: usize = 64;
+
 /// Maps a list in its order. Fewer than `least` items for each thread are not worth another one.
 pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, least: usize, f: impl Fn(T) -> R + Sync) -> Vec<R> {
     let worthwhile = items.len() / least.max(1);

@@ -24,7 +24,7 @@ pub(crate) fn fix_references(context: &Context<'_>, accumulated: &mut Accumulate
     let resources = std::mem::take(accumulated.resources.list_mut());
     let resources = resources.into_iter().enumerate().collect();
     // No resource's fields depend on what those of another one have become.
-    let fixed = parallel::map(resources, FIXED_TOGETHER, |(at, mut resource)| {
+    let fixed = parallel::map(resources, parallel::OBJECTS, |(at, mut resource)| {
         let result = fix_references_of(&mut resource, at, &names, &rules);
         (resource, result)
     });
@@ -34,9 +34,6 @@ pub(crate) fn fix_references(context: &Context<'_>, accumulated: &mut Accumulate
     }
     Ok(())
 }
-
-/// Resources for which another thread is worth while.
-const FIXED_TOGETHER: usize = 64;
 
 fn fix_references_of(
     resource: &mut Resource,
