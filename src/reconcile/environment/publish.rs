@@ -52,6 +52,7 @@ impl Reconciler {
             .reach(Arc::clone(cluster), namespaces);
         self.shared.hub.environment(&self.name, |board| {
             cluster.name().clone_into(&mut board.cluster);
+            leave_rest(board, record, &view.desired.hash);
             board.revision = Some(view.desired.revision.to_string());
             board.shared = Some(view.desired.shared.to_string());
             board.images = view.desired.images().into_iter().collect();
@@ -144,6 +145,23 @@ impl Reconciler {
         self.shared
             .hub
             .count(|counters| *counters.promotions.entry(key).or_default() += 1);
+    }
+}
+
+/// Takes back that an environment is synced once git asks for other objects than those it was synced with: the
+/// images that are shown with it are the new ones, and nobody may read that they run before they do.
+fn leave_rest(board: &mut EnvironmentView, record: &Record, wanted: &str) {
+    let is_other = record
+        .synced
+        .as_ref()
+        .is_none_or(|synced| synced.objects != wanted);
+    if board.state == State::Synced && is_other {
+        enter(
+            board,
+            State::Progressing,
+            "a new revision is to be applied",
+            Timestamp::now(),
+        );
     }
 }
 
@@ -251,4 +269,40 @@ pub(super) fn shortened(mut text: String) -> String {
         text.push_str("\n… the rest is left out; see: gitsync diff\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Synced;
+
+    fn synced_with(objects: &str) -> Record {
+        let revision = || "c0ffee0000000000000000000000000000000000".parse().unwrap();
+        Record {
+            synced: Some(Synced {
+                revision: revision(),
+                shared: revision(),
+                objects: objects.to_owned(),
+                time: Timestamp::UNIX_EPOCH,
+            }),
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn an_environment_is_not_shown_as_synced_with_objects_that_were_not_applied_yet() {
+        for (before, record, wanted, after) in [
+            (State::Synced, synced_with("old"), "old", State::Synced),
+            (State::Synced, synced_with("old"), "new", State::Progressing),
+            (State::Synced, Record::default(), "new", State::Progressing),
+            (State::Held, synced_with("old"), "new", State::Held),
+        ] {
+            let mut board = EnvironmentView {
+                state: before,
+                ..EnvironmentView::default()
+            };
+            leave_rest(&mut board, &record, wanted);
+            assert_eq!(board.state, after, "{before:?}, {wanted}");
+        }
+    }
 }
