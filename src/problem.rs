@@ -151,6 +151,14 @@ pub fn plural(count: usize, thing: &str) -> String {
     }
 }
 
+/// The first `most` of some texts, and how many more there are.
+#[must_use]
+pub fn first(texts: impl ExactSizeIterator<Item = String>, most: usize) -> Vec<String> {
+    let more = texts.len().saturating_sub(most);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    texts.take(most).chain(rest).collect()
+}
+
 /// The word of `known` that somebody probably meant by `word`, if one is near enough.
 #[must_use]
 pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

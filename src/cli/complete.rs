@@ -6,10 +6,9 @@ use std::path::Path;
 use super::context::Context;
 use super::failure::{Answer, Failure};
 use super::ui::Ui;
-use crate::config::repository::environments::{apps as apps_of, directory};
-use crate::config::repository::{ENVIRONMENT_FILE, ENVIRONMENTS};
+use crate::config::repository::environments::{directory, stages};
 use crate::promote::overlay::{image_names, kustomization};
-use crate::source::{Snapshot, Tree as _};
+use crate::source::Snapshot;
 use crate::world::git::Git;
 
 /// Arguments of `gitsync complete`.
@@ -49,14 +48,8 @@ pub async fn complete(ui: &mut Ui, context: &Context, args: &CompleteArgs) -> Re
 /// The directories that hold an environment, whether or not all is right with it.
 fn environments() -> Option<BTreeSet<String>> {
     let files = Git::discover(Path::new(".")).ok()?.files().ok()?;
-    let names = files.list(ENVIRONMENTS).into_iter();
-    let known = names.filter(|name| {
-        let path = format!("{ENVIRONMENTS}/{name}/{ENVIRONMENT_FILE}");
-        matches!(files.text(&path), Ok(Some(_)))
-    });
-    let with_apps = known.flat_map(|name| {
-        let apps = apps_of(&files, &format!("{ENVIRONMENTS}/{name}")).into_iter();
-        let mut names: Vec<String> = apps.map(|app| format!("{name}.{app}")).collect();
+    let with_apps = stages(&files).into_iter().flat_map(|(name, apps)| {
+        let mut names: Vec<String> = apps.iter().map(|app| format!("{name}.{app}")).collect();
         names.push(name);
         names
     });

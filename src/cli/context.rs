@@ -215,9 +215,7 @@ impl Context {
     ///
     /// When there is no repository, or its configuration is wrong: then with every problem.
     pub async fn checkout(&self) -> Result<Checkout, Failure> {
-        let Files { snapshot, from } = self.files().await?;
-        let head = head_of(snapshot).map_err(head_failure)?;
-        Ok(Checkout { head, from })
+        self.files().await?.sound()
     }
 
     /// The same files, whatever is wrong with their configuration.
@@ -233,10 +231,7 @@ impl Context {
             let from = Origin::Remote(remote);
             return Ok(Files { snapshot, from });
         }
-        let copy = Git::discover(Path::new(".")).map_err(git_failure)?;
-        let snapshot = working_files(&copy)?;
-        let from = Origin::WorkingCopy(copy);
-        Ok(Files { snapshot, from })
+        Files::of_working_copy(Git::discover(Path::new(".")).map_err(git_failure)?)
     }
 
     /// What reconcilers share, and the poller that feeds them.
@@ -290,6 +285,21 @@ fn working_files(copy: &WorkingCopy) -> Result<Snapshot, Failure> {
 // === impl Files ===
 
 impl Files {
+    fn of_working_copy(copy: WorkingCopy) -> Result<Self, Failure> {
+        Ok(Self {
+            snapshot: working_files(&copy)?,
+            from: Origin::WorkingCopy(copy),
+        })
+    }
+
+    /// The files with their configuration, when that is sound.
+    fn sound(self) -> Result<Checkout, Failure> {
+        Ok(Checkout {
+            head: head_of(self.snapshot).map_err(head_failure)?,
+            from: self.from,
+        })
+    }
+
     /// Renders an overlay as it should be now.
     ///
     /// # Errors
@@ -338,10 +348,7 @@ impl Checkout {
     ///
     /// When its configuration has problems.
     pub fn of_working_copy(copy: WorkingCopy) -> Result<Self, Failure> {
-        Ok(Self {
-            head: head_of(working_files(&copy)?).map_err(head_failure)?,
-            from: Origin::WorkingCopy(copy),
-        })
+        Files::of_working_copy(copy)?.sound()
     }
 
     /// A commit of a working copy.

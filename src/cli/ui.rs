@@ -251,8 +251,7 @@ impl Ui {
 }
 
 /// A line, broken between words where it is longer than `width`; what follows is indented a little more than its
-/// beginning. Colours have no width; a word that is longer than any
-/// line stays where it is.
+/// beginning. Colours have no width; a word that is longer than any line stays where it is.
 fn fold(line: &str, width: usize) -> String {
     let indent = line.len() - line.trim_start_matches(' ').len() + 2;
     let (mut out, mut column, mut word) = (String::new(), 0, String::new());

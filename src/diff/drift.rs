@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::fields::{self, Writer};
 use super::{Change, ObjectDiff};
+use crate::problem::first;
 
 /// One field that drifted, or a whole object that is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +51,7 @@ pub fn of_object(object: &ObjectDiff, live: Option<&Value>, own: &str) -> Vec<Dr
 /// One sentence for all of it; what is beyond the first few is counted.
 #[must_use]
 pub fn sentence(drifts: &[Drift]) -> String {
-    let mut told: Vec<String> = drifts.iter().take(TOLD).map(ToString::to_string).collect();
-    if drifts.len() > TOLD {
-        told.push(format!("and {} more", drifts.len() - TOLD));
-    }
-    told.join(", ")
+    first(drifts.iter().map(ToString::to_string), TOLD).join(", ")
 }
 
 // === impl Drift ===

@@ -2,6 +2,7 @@
 
 use super::text::{self, Style};
 use super::{Change, Diff, ObjectDiff, fields, risk};
+use crate::problem::first;
 
 /// What code hosts accept in one comment is 65,536 characters; the rest is for the title and the note at the end.
 pub const BUDGET: usize = 60_000;
@@ -81,15 +82,10 @@ fn what(change: &Change) -> String {
         return String::new();
     };
     let changed = fields::changed(before, after);
-    let mut names: Vec<String> = changed
+    let names = changed
         .iter()
-        .take(FIELDS)
-        .map(|field| format!("`{}`", field.path.replace('|', "\\|").replace('`', "'")))
-        .collect();
-    if changed.len() > FIELDS {
-        names.push(format!("and {} more", changed.len() - FIELDS));
-    }
-    names.join(", ")
+        .map(|field| format!("`{}`", field.path.replace('|', "\\|").replace('`', "'")));
+    first(names, FIELDS).join(", ")
 }
 
 fn block(title: &str, object: &ObjectDiff, titled: bool) -> String {

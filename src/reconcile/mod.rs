@@ -27,9 +27,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::load_check::limits::Limits;
-use crate::world::git::Identity;
+use crate::source::Snapshot;
+use crate::world::git::{GitError, Identity, PushError};
 use crate::world::lease::Leader;
 use crate::world::remote::Remote;
+use crate::world::write_back::{Plan, Written, write_back};
 use election::Election;
 use feed::Feed;
 use hub::Hub;
@@ -55,6 +57,23 @@ pub struct Shared {
     pub leader: Leader,
     /// Ends everything, between two steps.
     pub cancel: CancellationToken,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Writes to git what follows by itself, for which this replica has to lead.
+    async fn write_back<T, E, F>(
+        &self,
+        on_conflict: impl Fn(&PushError),
+        plan: impl Fn(Snapshot) -> F,
+    ) -> Result<Written<T>, E>
+    where
+        F: Future<Output = Result<Plan<T>, E>>,
+        E: From<GitError> + From<PushError>,
+    {
+        write_back(&self.remote, &self.identity, &self.leader, on_conflict, plan).await
+    }
 }
 
 /// The files that a change of wakes the environments, because credentials come from them.

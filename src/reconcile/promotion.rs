@@ -9,8 +9,7 @@ use crate::desired::hex;
 use crate::desired::tree::render;
 use crate::diff::rendered::{Pairing, between};
 use crate::diff::{files, text};
-use crate::model::trailer;
-use crate::model::{EnvName, Revision};
+use crate::model::{EnvName, Revision, trailer};
 use crate::problem::Problems;
 use crate::promote::decide::Due;
 use crate::promote::guard::{Bar, bar};
@@ -20,7 +19,7 @@ use crate::report::paint::Paint;
 use crate::source::Snapshot;
 use crate::world::git::{GitError, PushError};
 use crate::world::remote::Remote;
-use crate::world::write_back::{Draft, Plan, Written, write_back};
+use crate::world::write_back::{Draft, Plan, Written};
 
 /// How far back a promotion of the same evidence is looked for.
 const HISTORY_LIMIT: usize = 10_000;
@@ -142,21 +141,11 @@ pub async fn promote(
             Proposal::Refused(why) => Plan::Leave(Promoted::Refused(why)),
         })
     };
-    Ok(
-        match write_back(
-            &shared.remote,
-            &shared.identity,
-            &shared.leader,
-            on_conflict,
-            plan,
-        )
-        .await?
-        {
-            Written::Pushed(revision) => Promoted::Pushed(revision),
-            Written::Unchanged => Promoted::Nothing,
-            Written::Left(promoted) => promoted,
-        },
-    )
+    Ok(match shared.write_back(on_conflict, plan).await? {
+        Written::Pushed(revision) => Promoted::Pushed(revision),
+        Written::Unchanged => Promoted::Nothing,
+        Written::Left(promoted) => promoted,
+    })
 }
 
 /// What promoting `proof` would commit and change, as people read it, with secrets masked; `None` when it would change

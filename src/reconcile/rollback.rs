@@ -6,7 +6,7 @@ use crate::model::{EnvName, Revision};
 use crate::source::Snapshot;
 use crate::world::git::{GitError, PushError};
 use crate::world::remote::Remote;
-use crate::world::write_back::{Draft, Plan, Written, write_back};
+use crate::world::write_back::{Draft, Plan, Written};
 
 /// How far back the last change is looked for.
 const HISTORY_LIMIT: usize = 10_000;
@@ -55,21 +55,11 @@ pub async fn take_back(
             message: wish.message,
         }))
     };
-    Ok(
-        match write_back(
-            &shared.remote,
-            &shared.identity,
-            &shared.leader,
-            on_conflict,
-            plan,
-        )
-        .await?
-        {
-            Written::Pushed(revision) => RolledBack::Pushed(revision),
-            Written::Unchanged => RolledBack::Left("it is as it was before the promotion".to_owned()),
-            Written::Left(why) => RolledBack::Left(why),
-        },
-    )
+    Ok(match shared.write_back(on_conflict, plan).await? {
+        Written::Pushed(revision) => RolledBack::Pushed(revision),
+        Written::Unchanged => RolledBack::Left("it is as it was before the promotion".to_owned()),
+        Written::Left(why) => RolledBack::Left(why),
+    })
 }
 
 /// Whether the last commit that changed a directory was a promotion.

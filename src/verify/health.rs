@@ -7,6 +7,7 @@ use manifest::ObjectId;
 
 use super::pods::Trouble;
 use super::rollout::Progress;
+use crate::problem::first;
 
 /// How the rollout of an environment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,12 +63,7 @@ const NAMED: usize = 4;
 /// The first of what is waited for, that with a reason of its pods before the rest, and how many more there are.
 fn listed(mut waiting: Vec<(bool, String)>) -> String {
     waiting.sort_by_key(|(is_quiet, _)| *is_quiet);
-    let more = waiting.len().saturating_sub(NAMED);
-    let mut named: Vec<String> = waiting.into_iter().take(NAMED).map(|(_, text)| text).collect();
-    if more > 0 {
-        named.push(format!("and {more} more"));
-    }
-    named.join("; ")
+    first(waiting.into_iter().map(|(_, text)| text), NAMED).join("; ")
 }
 
 fn with_trouble(id: &ObjectId, why: &str, trouble: Option<&Trouble>) -> String {

@@ -55,6 +55,17 @@ pub fn apps(tree: &dyn Tree, dir: &str) -> Vec<String> {
     names
 }
 
+/// The directories that hold an `environment.yaml`, right or wrong, by their names, each with its [`apps`].
+#[must_use]
+pub fn stages(tree: &dyn Tree) -> Vec<(String, Vec<String>)> {
+    let stage = |name: String| {
+        let dir = format!("{ENVIRONMENTS}/{name}");
+        let is_one = tree.list(&dir).iter().any(|file| file == ENVIRONMENT_FILE);
+        is_one.then(|| (name, apps(tree, &dir)))
+    };
+    tree.list(ENVIRONMENTS).into_iter().filter_map(stage).collect()
+}
+
 /// The directory of an environment, by its name.
 #[must_use]
 pub fn directory(name: &EnvName) -> String {

@@ -1,7 +1,7 @@
 //! Survey: everything that is wrong with a commit, and the overlays that can be looked at all the same.
 
-use super::environments::apps;
-use super::{Config, ENVIRONMENT_FILE, ENVIRONMENTS, Reader};
+use super::environments::stages;
+use super::{Config, ENVIRONMENTS, Reader};
 use crate::config::environment::Allow;
 use crate::config::verified::VerifiedSpec;
 use crate::problem::Problem;
@@ -35,12 +35,8 @@ pub fn survey(tree: &dyn Tree) -> Survey {
     reader.policies(tree);
     let config = reader.resolve();
     let mut overlays = Vec::new();
-    for name in tree.list(ENVIRONMENTS) {
+    for (name, apps) in stages(tree) {
         let dir = format!("{ENVIRONMENTS}/{name}");
-        if !tree.list(&dir).iter().any(|file| file == ENVIRONMENT_FILE) {
-            continue;
-        }
-        let apps = apps(tree, &dir);
         let dirs = if apps.is_empty() {
             vec![dir]
         } else {

@@ -149,10 +149,14 @@ impl Reconciler {
         let all = observation.objects.iter();
         let all = all.map(|observed| (&observed.id, observed.progress.as_ref()));
         let health = health::judge(all, &troubles, waited, limit);
-        let numbered = observation.objects.iter().zip(wave_numbers(observation));
-        let earlier = numbered
-            .filter(|(_, number)| plan.number.is_some_and(|next| *number < next))
-            .map(|(observed, _)| observed);
+        // Nearly always no wave is next, and nothing has to be numbered.
+        let numbers = plan.number.map(|next| (next, wave_numbers(observation)));
+        let earlier = numbers.into_iter().flat_map(|(next, numbers)| {
+            let numbered = observation.objects.iter().zip(numbers);
+            numbered
+                .filter(move |(_, number)| *number < next)
+                .map(|(observed, _)| observed)
+        });
         let waited = self
             .wave_applied
             .as_ref()

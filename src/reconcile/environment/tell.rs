@@ -106,8 +106,8 @@ impl Reconciler {
         };
         let is_told = |told: &Instant| told.elapsed() < ROLLOUT_INTERVAL;
         if matches!(outcome.step, Step::Await(_))
-            && is_same_but_for_the_words(&stored.record, &record)
             && self.told.as_ref().is_some_and(is_told)
+            && is_same_but_for_the_words(&stored.record, &record)
         {
             return Ok(());
         }
@@ -173,13 +173,10 @@ impl Reconciler {
 
 /// Whether all that a record would say anew is in other words how far something is.
 fn is_same_but_for_the_words(before: &Record, after: &Record) -> bool {
-    let without = |record: &Record| {
-        let mut record = record.clone();
-        if let Some(status) = &mut record.status {
-            status.message.clear();
-            status.since = Timestamp::UNIX_EPOCH;
-        }
-        record
-    };
-    without(before) == without(after)
+    let mut reworded = before.clone();
+    if let (Some(status), Some(new)) = (&mut reworded.status, &after.status) {
+        status.message.clone_from(&new.message);
+        status.since = new.since;
+    }
+    reworded == *after
 }
