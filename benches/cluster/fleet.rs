@@ -2,14 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::harness::control_plane::kubeconfig::Kubeconfig;
 use crate::harness::control_plane::{ControlPlane, Request};
-use crate::harness::git::{Remote, git};
+use crate::harness::git::{Remote, edit, git};
 use crate::harness::gitsync::{Daemon, Gitsync};
 use crate::harness::kubectl;
 use crate::harness::output::Output;
@@ -71,25 +71,7 @@ impl Fleet {
     fn commit(&self) {
         let clone = self.remote.clone_to("fleet");
         let dir = clone.join(DIR);
-        trees::overlay(&dir, self.apps);
-        for app in 0..self.apps {
-            // Without pods nothing but the API server is measured.
-            edit(
-                &dir.join(format!("apps/app-{app:04}/deployment.yaml")),
-                "replicas: 2",
-                "replicas: 0",
-            );
-        }
-        edit(
-            &dir.join("kustomization.yaml"),
-            "replicas:\n- name: app-0007\n  count: 5\n",
-            "",
-        );
-        edit(
-            &dir.join(SOLO),
-            "registry.example.com/app:v1.0.0",
-            "registry.example.com/solo:v1.0.0",
-        );
+        write_apps(&dir, self.apps);
         let environment = format!(
             "apiVersion: gitsync.dev/v1alpha1\nkind: Environment\nmetadata: {{name: {NAME}}}\nspec:\n  cluster: {{context: {NAME}}}\n  \
              sync: {{interval: 2s, timeout: 10m}}\n"
@@ -262,8 +244,19 @@ impl Fleet {
     }
 }
 
-fn edit(path: &std::path::Path, from: &str, to: &str) {
-    let text = fs::read_to_string(path).unwrap();
-    assert!(text.contains(from), "{from:?} is not in {}", path.display());
-    fs::write(path, text.replace(from, to)).unwrap();
+/// Writes the overlay of apps without pods, so that nothing but the API server is measured, and with one app whose image
+/// is its own.
+pub fn write_apps(dir: &Path, apps: usize) {
+    trees::overlay(dir, apps);
+    for app in 0..apps {
+        let deployment = dir.join(format!("apps/app-{app:04}/deployment.yaml"));
+        edit(&deployment, "replicas: 2", "replicas: 0");
+    }
+    let replicas = "replicas:\n- name: app-0007\n  count: 5\n";
+    edit(&dir.join("kustomization.yaml"), replicas, "");
+    let (all, solo) = (
+        "registry.example.com/app:v1.0.0",
+        "registry.example.com/solo:v1.0.0",
+    );
+    edit(&dir.join(SOLO), all, solo);
 }

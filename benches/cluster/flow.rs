@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::fleet::write_apps;
 use crate::harness::control_plane::ControlPlane;
 use crate::harness::control_plane::kubeconfig::Kubeconfig;
 use crate::harness::git::Remote;
@@ -15,7 +16,6 @@ use crate::harness::gitsync::{Daemon, Gitsync};
 use crate::harness::state::StateDirectory;
 use crate::harness::wait::wait_for;
 use crate::server::Server;
-use crate::trees;
 
 const DEADLINE: Duration = Duration::from_secs(300);
 /// Commits that are followed to prod.
@@ -124,24 +124,7 @@ fn print(stages: &[Duration], objects: usize) {
 fn repository(apps: usize, target: &str) -> Remote {
     let remote = Remote::empty();
     let clone = remote.clone_to("flow");
-    trees::overlay(&clone.join("fleet"), apps);
-    for app in 0..apps {
-        let path = clone.join(format!("fleet/apps/app-{app:04}/deployment.yaml"));
-        let text = fs::read_to_string(&path)
-            .unwrap()
-            .replace("replicas: 2", "replicas: 0");
-        let text = if app == 2 {
-            text.replace("registry.example.com/app:", "registry.example.com/solo:")
-        } else {
-            text
-        };
-        fs::write(path, text).unwrap();
-    }
-    let path = clone.join("fleet/kustomization.yaml");
-    let text = fs::read_to_string(&path)
-        .unwrap()
-        .replace("replicas:\n- name: app-0007\n  count: 5\n", "");
-    fs::write(path, text).unwrap();
+    write_apps(&clone.join("fleet"), apps);
     for name in ["staging", "prod"] {
         let dir = clone.join("environments").join(name);
         fs::create_dir_all(&dir).unwrap();

@@ -16,6 +16,8 @@ mod flow;
 #[expect(dead_code, reason = "the tests' harness, of which this needs a part")]
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
+#[path = "../shared/options.rs"]
+mod options;
 #[expect(dead_code, reason = "the benchmark of the load check asks it more")]
 #[path = "../load/server.rs"]
 mod server;
@@ -25,18 +27,17 @@ mod trees;
 mod work;
 
 use fleet::Fleet;
+use options::option;
 
 /// The parts, in the order in which they run.
 const PARTS: [&str; 4] = ["diff", "sync", "daemon", "flow"];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let option = |name: &str| {
-        let place = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(place + 1)
-    };
     let apps = option("--apps").and_then(|apps| apps.parse().ok()).unwrap_or(200);
-    let only: Vec<&str> = option("--only").map_or(PARTS.to_vec(), |only| only.split(',').collect());
+    let only = option("--only");
+    let only: Vec<&str> = only
+        .as_ref()
+        .map_or(PARTS.to_vec(), |only| only.split(',').collect());
     for part in &only {
         assert!(PARTS.contains(part), "--only takes some of {PARTS:?}, not {part}");
     }
@@ -45,7 +46,7 @@ fn main() {
     }
     let fleet = Fleet::start(apps);
     println!("### {} objects\n", fleet.objects());
-    if arguments.iter().any(|argument| argument == "--hold") {
+    if std::env::args().any(|argument| argument == "--hold") {
         println!("KUBECONFIG={}\nrepository: {}", fleet.kubeconfig(), fleet.url());
         println!("end it with the end of its input");
         let _ = std::io::stdin().read_line(&mut String::new());

@@ -43,8 +43,7 @@ fn main() {
     fs::write(&file, kubeconfig(&access)).unwrap();
     let remote = repository();
     let gitsync = Gitsync::new().env("KUBECONFIG", &file);
-    let address = free_address();
-    let daemon = gitsync.daemon(&["run", "--repo", &remote.url(), "--listen", &address]);
+    let daemon = gitsync.daemon(&["run", "--repo", &remote.url(), "--listen", "127.0.0.1:0"]);
     wait_for(DEADLINE, "all environments are in sync", || {
         let log = daemon.log();
         let healthy = log
@@ -53,6 +52,7 @@ fn main() {
             .count();
         (healthy >= ENVIRONMENTS.len()).then_some(()).ok_or(log)
     });
+    let address = daemon.address();
     println!(
         "{APPS} apps of five objects in each of {} environments.\n\n\
          | page | first byte, median of {ROUNDS} | p99 | whole answer, median | size |\n|---|--:|--:|--:|--:|",
@@ -70,11 +70,6 @@ fn start(name: &str) -> Handle {
         ..Options::default()
     };
     block_on(Cluster::start(options)).unwrap()
-}
-
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 fn repository() -> Remote {

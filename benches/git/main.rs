@@ -13,6 +13,10 @@
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 mod history;
+#[path = "../shared/options.rs"]
+mod options;
+#[path = "../shared/spread.rs"]
+mod spread;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +29,8 @@ use harness::git::{BRANCH, Remote, hermetic};
 use harness::git_server::GitServer;
 use harness::state::StateDirectory;
 use history::{FILE, History};
+use options::option;
+use spread::Spread;
 use tokio_util::sync::CancellationToken;
 
 /// Timed runs of each program, in turn.
@@ -51,13 +57,8 @@ struct Times {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let number = |name: &str, default: usize| {
-        let place = arguments.iter().position(|argument| argument == name);
-        place
-            .and_then(|place| arguments.get(place + 1)?.parse().ok())
-            .unwrap_or(default)
-    };
+    let number =
+        |name: &str, default: usize| option(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (commits, mebibytes) = (number("--commits", 100_000), number("--mebibytes", 1024));
     let bench = Bench::new(commits, mebibytes);
     println!(
@@ -231,17 +232,10 @@ fn timed(work: impl FnOnce()) -> Duration {
 }
 
 fn row(work: &str, program: &str, times: Times) {
-    let cells = |mut times: Vec<Duration>| {
-        times.sort_unstable();
-        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-        let (least, median, most) = (
-            ms(times[0]),
-            ms(times[times.len() / 2]),
-            ms(times[times.len() - 1]),
-        );
-        (median, format!("{median:.1} ms | {least:.1} to {most:.1} ms"))
-    };
-    let ((theirs, their_cells), (ours, our_cells)) = (cells(times.git), cells(times.gitsync));
-    println!("| {work} | {program} | {their_cells} | |");
-    println!("| {work} | gitsync | {our_cells} | {:.1}× |", theirs / ours);
+    let (theirs, ours) = (Spread::from(times.git), Spread::from(times.gitsync));
+    println!("| {work} | {program} | {theirs} | |");
+    println!(
+        "| {work} | gitsync | {ours} | {:.1}× |",
+        theirs.median / ours.median
+    );
 }

@@ -5,8 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// GNU time; the shell's own word `time` does not tell memory.
-const TIME: &str = "/usr/bin/time";
+use crate::gnu_time::{self, Spent};
+
 /// Virtual users that an open loop may bind.
 const USERS: u32 = 250;
 
@@ -26,12 +26,6 @@ pub struct Figures {
     pub code: i32,
 }
 
-/// CPU seconds and mebibytes of a process.
-pub struct Spent {
-    cpu: f64,
-    peak: f64,
-}
-
 /// The cost of a run.
 pub struct Cost {
     pub rate: f64,
@@ -40,12 +34,13 @@ pub struct Cost {
     pub peak: f64,
 }
 
-impl Spent {
-    pub fn of(self, requests: u64, seconds: u32) -> Cost {
-        Cost {
+impl Cost {
+    /// The cost of one run.
+    pub fn new(spent: Spent, requests: u64, seconds: u32) -> Self {
+        Self {
             rate: requests as f64 / f64::from(seconds),
-            cpu: self.cpu * 100_000.0 / requests.max(1) as f64,
-            peak: self.peak,
+            cpu: spent.cpu * 100_000.0 / requests.max(1) as f64,
+            peak: spent.peak,
         }
     }
 }
@@ -139,25 +134,7 @@ impl Tool {
                 command
             }
         };
-        let mut timed = Command::new(TIME);
-        timed
-            .args(["-f", "%U %S %M"])
-            .arg(command.get_program())
-            .args(command.get_args());
-        command.get_envs().for_each(|(name, value)| {
-            timed.env(name, value.unwrap_or_default());
-        });
-        let output = run(&mut timed);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let last = said.lines().last().unwrap_or_default();
-        let figures: Vec<f64> = last.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let [user, system, kibibytes] = figures[..] else {
-            panic!("{TIME} tells no figures of {}: {said}", self.name())
-        };
-        Spent {
-            cpu: user + system,
-            peak: kibibytes / 1024.0,
-        }
+        gnu_time::run(&command).1
     }
 }
 

@@ -10,12 +10,17 @@
 #[path = "../../tests/harness/binaries.rs"]
 mod binaries;
 mod cost;
+#[path = "../shared/gnu_time.rs"]
+mod gnu_time;
+#[path = "../shared/options.rs"]
+mod options;
 mod server;
 mod simulation;
 
 use std::path::PathBuf;
 
 use cost::Tool;
+use options::option;
 use server::{Behaviour, Server};
 
 /// A server and the open-loop rate at which it is asked.
@@ -56,16 +61,12 @@ const ROUNDS: usize = 3;
 const CONNECTIONS: [u32; 2] = [10, 200];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let after = |name: &str| {
-        let place = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(place + 1).cloned()
-    };
     simulation::print();
-    if arguments.iter().any(|argument| argument == "--simulate") {
+    if std::env::args().any(|argument| argument == "--simulate") {
         return;
     }
-    let ours = after("--program").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_gitsync")), PathBuf::from);
+    let ours =
+        option("--program").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_gitsync")), PathBuf::from);
     let tools = Tool::all(ours, binaries::path("k6"));
     print_accuracy(&tools);
     print_cost(&tools);
@@ -120,7 +121,7 @@ fn print_cost_of(tools: &[Tool], connections: u32) {
         for (tool, costs) in tools.iter().zip(&mut costs) {
             let before = server.seen();
             let spent = tool.load(&server.url(), connections, SECONDS);
-            costs.push(spent.of(server.seen() - before, SECONDS));
+            costs.push(cost::Cost::new(spent, server.seen() - before, SECONDS));
         }
     }
     for costs in &mut costs {

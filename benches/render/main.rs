@@ -8,6 +8,8 @@
 
 #[path = "../../tests/harness/binaries.rs"]
 mod binaries;
+#[path = "../shared/gnu_time.rs"]
+mod gnu_time;
 mod measure;
 mod trees;
 

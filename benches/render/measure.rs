@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// GNU time; the shell's own word `time` does not tell memory.
-const TIME: &str = "/usr/bin/time";
+use crate::gnu_time;
 
 /// The file in the tree that takes what a program prints; no kustomization names it.
 const PRINTED: &str = "printed";
@@ -81,8 +80,9 @@ impl Program {
     /// When the program fails, or GNU time is missing.
     pub fn averaged(&self, dir: &Path, runs: usize) -> Averaged {
         let start = Instant::now();
-        let output = Command::new(TIME)
-            .args(["-f", "%U %S %M", "sh", "-c"])
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
             .arg(
                 r#"n=$1; out=$2; shift 2; while [ "$n" -gt 0 ]; do "$@" >"$out" || exit; n=$((n - 1)); done"#,
             )
@@ -90,21 +90,15 @@ impl Program {
             .arg(dir.join(PRINTED))
             .arg(&self.binary)
             .arg(self.subcommand)
-            .arg(dir)
-            .output()
-            .unwrap_or_else(|error| panic!("cannot run {TIME}: {error}; install GNU time"));
+            .arg(dir);
+        let (output, spent) = gnu_time::run(&command);
         let wall = start.elapsed();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} failed: {said}", self.name);
-        let last = said.lines().last().unwrap_or_default();
-        let figures: Vec<f64> = last.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let [user, system, kibibytes] = figures[..] else {
-            panic!("{TIME} tells no figures of {}: {said}", self.name)
-        };
         Averaged {
-            cpu: Duration::from_secs_f64((user + system) / runs as f64),
+            cpu: Duration::from_secs_f64(spent.cpu / runs as f64),
             wall: wall.div_f64(runs as f64),
-            peak: kibibytes / 1024.0,
+            peak: spent.peak,
         }
     }
 }

@@ -10,18 +10,22 @@
 
 #[path = "../../tests/harness/binaries.rs"]
 mod binaries;
+#[expect(dead_code, reason = "CPU time of so short a run is less than a tick")]
+#[path = "../shared/gnu_time.rs"]
+mod gnu_time;
+#[path = "../shared/spread.rs"]
+mod spread;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sandbox::{Cluster, Options};
+use spread::Spread;
 
 /// Timed runs of each program, in turn.
 const ROUNDS: usize = 40;
-/// GNU time; the shell's own word `time` does not tell memory.
-const TIME: &str = "/usr/bin/time";
 
 /// A command that needs neither a network nor a file.
 struct Program {
@@ -64,19 +68,19 @@ fn main() {
             times.push(program.wall());
         }
     }
-    for (program, times) in programs.iter().zip(&mut times) {
+    for (program, times) in programs.iter().zip(times) {
         let size = fs::metadata(&program.binary).unwrap().len() as f64 / 1e6;
         println!(
             "| `{}` | {} | {:.1} MiB | {size:.1} MB |",
             program.name,
-            cells(times),
+            Spread::from(times),
             program.peak()
         );
     }
-    let mut starts: Vec<Duration> = (0..ROUNDS).map(|_| start_of_a_sandbox()).collect();
+    let starts: Vec<Duration> = (0..ROUNDS).map(|_| start_of_a_sandbox()).collect();
     println!(
         "| a sandbox cluster with its controllers, until it listens | {} | | |",
-        cells(&mut starts)
+        Spread::from(starts)
     );
 }
 
@@ -92,15 +96,8 @@ impl Program {
 
     /// The largest resident set, in MiB.
     fn peak(&self) -> f64 {
-        let mut command = Command::new(Path::new(TIME));
-        let output = command
-            .args(["-f", "%M"])
-            .arg(&self.binary)
-            .args(self.arguments)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        text.lines().last().unwrap().parse::<f64>().unwrap() / 1024.0
+        let mut command = Command::new(&self.binary);
+        gnu_time::run(command.args(self.arguments)).1.peak
     }
 }
 
@@ -116,15 +113,4 @@ fn start_of_a_sandbox() -> Duration {
         drop(handle);
         took
     })
-}
-
-fn cells(times: &mut [Duration]) -> String {
-    times.sort_unstable();
-    let ms = |time: &Duration| time.as_secs_f64() * 1000.0;
-    let (least, median, most) = (
-        ms(&times[0]),
-        ms(&times[times.len() / 2]),
-        ms(&times[times.len() - 1]),
-    );
-    format!("{median:.1} ms | {least:.1} to {most:.1} ms")
 }

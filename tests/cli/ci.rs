@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::clusters::Clusters;
-use crate::harness::git::{Remote, git, hermetic};
+use crate::harness::git::{Remote, edit, git, hermetic};
 use crate::harness::gitsync::Gitsync;
 use crate::harness::output::Output;
 use crate::harness::state::StateDirectory;
@@ -189,8 +189,7 @@ fn the_preview_action_shows_what_a_branch_changes_and_fails_for_what_is_wrong() 
     let overlay = copy.join("environments/staging/kustomization.yaml");
     let run_git = |args: &[&str]| git(&copy, args).ok();
     run_git(&["checkout", "--quiet", "-b", "feature"]);
-    let text = fs::read_to_string(&overlay).unwrap();
-    fs::write(&overlay, text.replace("abc123de", &tags::good(1))).unwrap();
+    edit(&overlay, "abc123de", &tags::good(1));
     run_git(&["commit", "--quiet", "--all", "--message", "Try it"]);
     // What main got since is none of the branch's.
     remote.replace("apps/flask-app/deployment.yaml", "replicas: 3", "replicas: 4");

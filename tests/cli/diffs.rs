@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::desk::Desk;
+use crate::harness::git::{edit, git};
 
 const STAGING: &str = "environments/staging/kustomization.yaml";
 
@@ -21,8 +22,7 @@ fn commits_branches_and_uncommitted_changes_are_compared_without_a_cluster() {
 
     // An uncommitted change of the base shows in both environments, since nothing is proved yet.
     let deployment = copy.join("apps/flask-app/deployment.yaml");
-    let text = fs::read_to_string(&deployment).unwrap();
-    fs::write(&deployment, text.replace("memory: 256Mi", "memory: 300Mi")).unwrap();
+    edit(&deployment, "memory: 256Mi", "memory: 300Mi");
     let change = run(&["diff", "--offline"]).expect_code(1);
     assert!(
         change
@@ -38,9 +38,9 @@ fn commits_branches_and_uncommitted_changes_are_compared_without_a_cluster() {
     );
 
     // On a branch, against another one.
-    let git = |args: &[&str]| crate::harness::git::git(&copy, args).ok();
-    git(&["checkout", "--quiet", "-b", "feature"]);
-    git(&["commit", "--quiet", "--all", "-m", "More memory"]);
+    let run_git = |args: &[&str]| git(&copy, args).ok();
+    run_git(&["checkout", "--quiet", "-b", "feature"]);
+    run_git(&["commit", "--quiet", "--all", "-m", "More memory"]);
     let branch = run(&[
         "diff",
         "--offline",
@@ -81,14 +81,13 @@ fn commits_branches_and_uncommitted_changes_are_compared_without_a_cluster() {
 fn a_branch_is_compared_with_where_it_left() {
     let desk = Desk::new();
     let copy = desk.remote.clone_to("copy");
-    let git = |args: &[&str]| crate::harness::git::git(&copy, args).ok();
-    git(&["checkout", "--quiet", "-b", "feature"]);
+    let run_git = |args: &[&str]| git(&copy, args).ok();
+    run_git(&["checkout", "--quiet", "-b", "feature"]);
     let deployment = copy.join("apps/flask-app/deployment.yaml");
-    let text = fs::read_to_string(&deployment).unwrap();
-    fs::write(&deployment, text.replace("memory: 256Mi", "memory: 300Mi")).unwrap();
-    git(&["commit", "--quiet", "--all", "-m", "More memory"]);
+    edit(&deployment, "memory: 256Mi", "memory: 300Mi");
+    run_git(&["commit", "--quiet", "--all", "-m", "More memory"]);
     desk.remote.replace(STAGING, "abc123de", "0a1b2c3d");
-    git(&["fetch", "--quiet"]);
+    run_git(&["fetch", "--quiet"]);
     let run = |range: &str| {
         desk.gitsync
             .run_in(&copy, &["diff", "--offline", range, "--env", "staging"])
@@ -113,12 +112,7 @@ fn what_a_policy_refuses_is_said_before_anything_is_applied() {
     let run = |args: &[&str]| desk.gitsync.run_in(&copy, args);
     run(&["validate"]).expect_code(0);
     let deployment = copy.join("apps/flask-app/deployment.yaml");
-    let text = fs::read_to_string(&deployment).unwrap();
-    fs::write(
-        &deployment,
-        text.replace("memory: 256Mi", "ephemeral-storage: 1Gi"),
-    )
-    .unwrap();
+    edit(&deployment, "memory: 256Mi", "ephemeral-storage: 1Gi");
     let told = "apps/flask-app/deployment.yaml:1: Deployment.apps flask-app/flask-app: policy deployments-are-bounded: every container needs limits of cpu and memory";
     let wrong = run(&["validate"]).expect_code(1);
     assert_eq!(wrong.stdout, format!("{told}\nnot valid: 1 problem\n"), "{wrong}");

@@ -1,11 +1,9 @@
 //! How answers look: colours that can be read on a light and on a dark background, and nothing lost without them.
 
-use std::fs;
-
 use regex::Regex;
 
 use super::clusters::Clusters;
-use crate::harness::git::Remote;
+use crate::harness::git::{Remote, edit};
 use crate::harness::gitsync::Gitsync;
 
 /// Bold, dim, inverted, red, green, magenta, cyan, and their end. Yellow and white cannot be read on white, blue and black
@@ -22,15 +20,9 @@ fn colours_can_be_read_anywhere_and_carry_nothing_that_the_words_do_not() {
         .run_in(&copy, &["sync", "--env", "staging"])
         .expect_code(0);
     let overlay = copy.join("environments/staging/kustomization.yaml");
-    let text = fs::read_to_string(&overlay).unwrap();
-    fs::write(&overlay, text.replace("abc123de", "0a1b2c3d")).unwrap();
+    edit(&overlay, "abc123de", "0a1b2c3d");
     let deployment = copy.join("apps/flask-app/deployment.yaml");
-    let text = fs::read_to_string(&deployment).unwrap();
-    fs::write(
-        &deployment,
-        text.replace("memory: 256Mi", "ephemeral-storage: 1Gi"),
-    )
-    .unwrap();
+    edit(&deployment, "memory: 256Mi", "ephemeral-storage: 1Gi");
     let escape = Regex::new(r"\x1b\[([0-9;]*)m").unwrap();
     let times = Regex::new(r"\d+[smh]|\d{4}-\d\d-\d\dT[0-9:.]+Z").unwrap();
     let plain = |text: &str| {

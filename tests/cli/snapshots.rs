@@ -10,7 +10,7 @@ use std::path::Path;
 use regex::Regex;
 
 use super::clusters::Clusters;
-use crate::harness::git::{Remote, git};
+use crate::harness::git::{Remote, edit, git};
 use crate::harness::gitsync::Gitsync;
 
 const IMAGE: &str = "sanjeev-thiyagarajan/jenkins-flask-app";
@@ -207,8 +207,7 @@ fn play(session: &mut Session, copy: &Path) {
 
 fn fail(session: &mut Session, copy: &Path, broken: &Path) {
     let overlay = broken.join("environments/staging/kustomization.yaml");
-    let text = fs::read_to_string(&overlay).unwrap();
-    fs::write(&overlay, text.replace("newTag", "newTga")).unwrap();
+    edit(&overlay, "newTag", "newTga");
     let image = format!("{IMAGE}:v9");
     session.run(broken, &["validate"]);
     session.run(broken, &["doctor"]);

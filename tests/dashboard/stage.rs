@@ -89,13 +89,7 @@ impl Stage {
             &token,
         ];
         let daemon = gitsync.daemon(&[&own[..], args].concat());
-        let address = wait_for(DEADLINE, "the daemon says where it listens", || {
-            let log = daemon.log();
-            let told = log.split("dashboard at http://").nth(1);
-            told.and_then(|rest| rest.split('/').next())
-                .map(str::to_owned)
-                .ok_or(log)
-        });
+        let address = daemon.address();
         Self {
             remote,
             daemon,

@@ -350,6 +350,18 @@ fn commit(record: &str) -> Commit {
     }
 }
 
+/// Replaces a text in a file of a clone.
+///
+/// # Panics
+///
+/// When the file does not hold it.
+#[track_caller]
+pub fn edit(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(text.contains(from), "{from:?} is not in {}", path.display());
+    fs::write(path, text.replace(from, to)).expect("a file of a clone");
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory of a clone");
     for entry in fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {

@@ -10,9 +10,13 @@ use super::git::hermetic;
 use super::output::Output;
 use super::process::{Process, guarded};
 use super::state::StateDirectory;
+use super::wait::wait_for;
 
 /// How long a command that is not a daemon may take; more than the longest wait of the example's configuration.
 const DEADLINE: Duration = Duration::from_secs(400);
+
+/// How long a daemon may take to listen.
+const LISTENS: Duration = Duration::from_secs(180);
 
 /// How long a daemon may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(30);
@@ -99,6 +103,17 @@ impl Daemon {
     /// All that it has written.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// Where its dashboard listens, once it says so.
+    pub fn address(&self) -> String {
+        wait_for(LISTENS, "the daemon says where it listens", || {
+            let log = self.log();
+            let told = log.split("dashboard at http://").nth(1);
+            told.and_then(|rest| rest.split('/').next())
+                .map(str::to_owned)
+                .ok_or(log)
+        })
     }
 
     /// Its exit code, if it has ended.

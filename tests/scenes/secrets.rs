@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::harness::gitsync::Daemon;
 use crate::harness::scene::{DEADLINE, Scene};
 use crate::harness::tags;
 use crate::harness::wait::wait_for;
@@ -12,16 +11,6 @@ const SECRET: &str = "canary-secret-4b1d0c7e";
 const TOKEN: &str = "canary-token-98aa12ce40";
 const ACTION: &str = "canary-action-7716fe01d3";
 const HOOK: &str = "canary-hook-5520c81ba9e";
-
-fn address(daemon: &Daemon) -> String {
-    wait_for(DEADLINE, "the dashboard", || {
-        let log = daemon.log();
-        let rest = log.split("dashboard at http://").nth(1);
-        rest.and_then(|rest| rest.split('/').next())
-            .map(str::to_owned)
-            .ok_or(log)
-    })
-}
 
 fn ask(address: &str, path: &str) -> String {
     use std::io::{Read as _, Write as _};
@@ -83,7 +72,7 @@ fn no_secret_is_in_anything_that_leaves() {
         hook,
     ]);
     scene.wait_until_running("prod", &tags::good(1), &daemon);
-    let address = address(&daemon);
+    let address = daemon.address();
 
     // The Secret drifts, and then git has one that the API server refuses, quoting it.
     let client = scene.cluster("staging").client("somebody");
