@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// See Cargo.toml for the reason.
-#[cfg(target_env = "musl")]
+#[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

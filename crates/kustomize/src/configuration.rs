@@ -3,11 +3,11 @@
 use manifest::{Gvk, Node, yaml};
 use serde_json::Value;
 
-use crate::build::Loader;
 use crate::decode::{CONFIGURATION, Decoder, Field};
 use crate::error::{BuildError, Result};
 use crate::fieldspec::{BackReferences, Config, FieldSpec, LISTS, merge_one};
 use crate::kustomization::decode_with;
+use crate::loader::Loader;
 
 /// Loads a file of `configurations`.
 ///

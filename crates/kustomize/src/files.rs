@@ -1,7 +1,7 @@
 //! Files: the tree that a build reads, wherever it is kept.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -47,8 +47,8 @@ pub enum FilesError {
 /// A tree of files: a git tree, a directory, memory.
 ///
 /// Paths are relative to the root of the tree, with slashes, without `.` and `..` segments; `""` is the
-/// root. Nothing outside the root can be named.
-pub trait Files {
+/// root. Nothing outside the root can be named. A build may ask from several threads.
+pub trait Files: Sync {
     /// The bytes of a file.
     ///
     /// # Errors
@@ -132,14 +132,18 @@ pub struct DirFiles {
     known: Arc<Mutex<Known>>,
 }
 
+/// Paths that are remembered, enough for the threads of a build.
+const RECENT: usize = 16;
+
 /// What was found out about paths. Asking a file system the same again for every file is most of what a build of
 /// many small files would do.
 #[derive(Debug, Default)]
 struct Known {
     /// Directories without their symlinks.
     directories: HashMap<String, PathBuf>,
-    /// The path that was asked for last: what is there, where it is and what it holds are asked in this order.
-    last: Option<(String, Found)>,
+    /// The paths that were asked for last, some for each thread: what is at one, where it is and what it holds are
+    /// asked in this order.
+    recent: VecDeque<(String, Found)>,
 }
 
 /// What is at a path.
@@ -189,17 +193,25 @@ impl DirFiles {
     /// What is at a path, if it is inside the root.
     fn find(&self, path: &str) -> Result<Found, FilesError> {
         let found = self.ask(path)?;
-        self.known().last = Some((path.to_owned(), found.clone()));
+        let recent = &mut self.known().recent;
+        recent.retain(|(other, _)| other != path);
+        recent.truncate(RECENT - 1);
+        recent.push_front((path.to_owned(), found.clone()));
         Ok(found)
     }
 
-    /// What was at a path when it was asked for last, else what is there now.
+    /// What was at a path when it was asked for a moment ago, else what is there now.
     fn find_again(&self, path: &str) -> Result<Found, FilesError> {
-        match &self.known().last {
-            Some((last, found)) if last == path => return Ok(found.clone()),
-            _ => {}
+        let recent = self
+            .known()
+            .recent
+            .iter()
+            .find(|(other, _)| other == path)
+            .cloned();
+        match recent {
+            Some((_, found)) => Ok(found),
+            None => self.find(path),
         }
-        self.find(path)
     }
 
     fn ask(&self, path: &str) -> Result<Found, FilesError> {
@@ -242,7 +254,7 @@ fn io_error(error: &std::io::Error) -> FilesError {
 impl Files for DirFiles {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, FilesError> {
         let Found { full, meta } = self.find_again(path)?;
-        self.known().last = None;
+        self.known().recent.retain(|(other, _)| other != path);
         if meta.is_dir() {
             return Err(FilesError::NotAFile);
         }

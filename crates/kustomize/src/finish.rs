@@ -194,15 +194,15 @@ pub(crate) fn annotate(context: &Context<'_>, layer: &Layer<'_, '_>, resources: 
     if wants("managedByLabel") {
         let label = (
             "app.kubernetes.io/managed-by".to_owned(),
-            format!("kustomize-{}", context.options.version),
+            format!("kustomize-{}", context.tree.options.version),
         );
         let fields = [FieldSpec::new(Gvk::default(), "metadata/labels", true)];
         set_everywhere(context, resources, &BTreeMap::from([label]), &fields)?;
     }
-    for resource in resources.list_mut() {
+    resources.each(context, |resource| {
         resource.clean_annotations(origin, transformations);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use manifest::{Node, Place, Style, Tag, yaml};
 
 use crate::args::{GeneratorArgs, GeneratorOptions};
-use crate::build::Loader;
 use crate::error::Result;
+use crate::loader::Loader;
 use crate::read::set_metadata;
 use crate::resource::{Behavior, Resource};
 use crate::walk::set_field;

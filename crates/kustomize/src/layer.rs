@@ -5,17 +5,18 @@ use std::sync::Arc;
 use manifest::{Data, Node, Place};
 
 use crate::absorb::absorb;
+use crate::ahead::{self, Base, Entry};
 use crate::args::{GeneratorArgs, Located, Var};
-use crate::build::{Context, Loader};
+use crate::build::Context;
 use crate::configuration;
-use crate::error::{BuildError, BuildErrors, Result};
+use crate::error::{BuildError, BuildErrors, Result, Warning};
 use crate::fieldspec::Config;
 use crate::files::{Kind, join};
 use crate::generate::{self, Target, merged_options};
 use crate::id::Id;
 use crate::kustomization::{self, Kustomization};
+use crate::loader::Loader;
 use crate::origin::{self, Origin};
-use crate::parallel;
 use crate::plugin::{self, Plugin};
 use crate::read::{self, Source};
 use crate::resource::{ResMap, Resource};
@@ -31,13 +32,17 @@ pub(crate) struct Accumulated {
 }
 
 /// A loaded kustomization.
-pub(crate) struct Layer<'c, 'f> {
-    pub loader: Loader<'c, 'f>,
+pub(crate) struct Layer<'t, 'f> {
+    pub loader: Loader<'t, 'f>,
     /// The name of the kustomization file.
     pub file: &'static str,
     /// The path of the kustomization file.
     pub path: String,
     pub kustomization: Kustomization,
+    /// What is deprecated in it.
+    warnings: Vec<Warning>,
+    /// Bytes of the kustomization file.
+    pub size: usize,
 }
 
 /// A plugin with the origin annotation of what it makes, and the place of its configuration.
@@ -47,54 +52,18 @@ struct Configured {
     place: Place,
 }
 
-/// The text of a file, what to call it, and its number in the places of nodes.
-struct Text {
-    text: String,
-    file: String,
-    number: u32,
-}
-
-/// What a path of `resources` names.
-enum Entry {
-    /// A file, with its resources.
-    File(Result<Vec<Resource>>),
-    /// What can only be a base.
-    Other,
-}
-
-impl Entry {
-    fn parse(text: Option<Result<Text>>) -> Self {
-        let Some(text) = text else {
-            return Self::Other;
-        };
-        Self::File(text.and_then(|Text { text, file, number }| {
-            read::resources(Source {
-                text: &text,
-                file: &file,
-                number,
-                line_offset: 0,
-            })
-        }))
-    }
-}
-
-/// Bytes of text that may be in memory before their objects are counted.
-const READ_AHEAD: usize = 16 << 20;
-/// Bytes of text for which another thread is worth while.
-const PARSED_TOGETHER: usize = 64 << 10;
-
 const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-impl<'c, 'f> Layer<'c, 'f> {
+impl<'t, 'f> Layer<'t, 'f> {
     /// Finds and decodes the kustomization file of a directory.
     ///
     /// # Errors
     ///
     /// When there is none or more than one, and for everything in it that is wrong.
-    pub(crate) fn load(context: &'c Context<'f>, loader: Loader<'c, 'f>) -> Result<Self> {
+    pub(crate) fn load(loader: Loader<'t, 'f>) -> Result<Self> {
         let is_file = |name: &&str| {
             let path = join(&loader.dir, name).unwrap_or_default();
-            context.files.kind(&path) == Some(Kind::File) && loader.locate(name).is_ok()
+            loader.tree.files.kind(&path) == Some(Kind::File) && loader.locate(name).is_ok()
         };
         let found: Vec<&'static str> = FILE_NAMES.into_iter().filter(is_file).collect();
         let dir = if loader.dir.is_empty() { "." } else { &loader.dir };
@@ -115,25 +84,27 @@ impl<'c, 'f> Layer<'c, 'f> {
                 return Err(BuildError::new(message).hint("keep one of them").into());
             }
         };
-        let (loaded, most) = (context.loaded.get() + 1, context.options.max_kustomizations);
-        context.loaded.set(loaded);
-        if loaded > most {
-            let error = BuildError::new(format!("more than {most} kustomizations in one build"));
-            return Err(error.hint("layers that build upon the same ones multiply").into());
-        }
+        loader.tree.count()?;
         let (text, path) = loader.load_text(file)?;
         let (kustomization, warnings) = kustomization::decode(&text, &path)?;
-        context.warnings.borrow_mut().extend(warnings);
         Ok(Self {
             loader,
             file,
             path,
             kustomization,
+            warnings,
+            size: text.len(),
         })
     }
 
+    /// Begins to build the layer: says its warnings, and uses the schema that it names.
+    pub(crate) fn enter(&self, context: &Context<'_>) -> Result<()> {
+        context.warnings.borrow_mut().extend_from_slice(&self.warnings);
+        self.set_schema(context)
+    }
+
     /// Uses the schema that the kustomization names.
-    pub(crate) fn set_schema(&self, context: &Context<'_>) -> Result<()> {
+    fn set_schema(&self, context: &Context<'_>) -> Result<()> {
         let openapi = &self.kustomization.openapi;
         let version = openapi.get("version").map(String::as_str).unwrap_or_default();
         let Some(path) = openapi.get("path") else {
@@ -188,15 +159,22 @@ impl<'c, 'f> Layer<'c, 'f> {
         })
     }
 
-    /// Runs the layer: bases, generators, components, transformers, validators, vars.
-    pub(crate) fn accumulate(&self, context: &Context<'f>, origin: Option<&Origin>) -> Result<Accumulated> {
-        self.accumulate_into(context, Accumulated::default(), origin)
+    /// Runs the layer: bases, generators, components, transformers, validators, vars. Of its resources some may have
+    /// been read already.
+    pub(crate) fn accumulate(
+        &self,
+        context: &Context<'f>,
+        ahead: Vec<Entry<'_, 'f>>,
+        origin: Option<&Origin>,
+    ) -> Result<Accumulated> {
+        self.accumulate_into(context, Accumulated::default(), ahead, origin)
     }
 
     fn accumulate_into(
         &self,
         context: &Context<'f>,
         mut accumulated: Accumulated,
+        ahead: Vec<Entry<'_, 'f>>,
         origin: Option<&Origin>,
     ) -> Result<Accumulated> {
         if let Some(helm) = &self.kustomization.helm {
@@ -205,14 +183,25 @@ impl<'c, 'f> Layer<'c, 'f> {
                 .hint("run `helm template`, commit its output and list it under resources")
                 .into());
         }
-        self.accumulate_resources(context, &mut accumulated, &self.kustomization.resources, origin)?;
+        self.accumulate_resources(
+            context,
+            &mut accumulated,
+            &self.kustomization.resources,
+            ahead,
+            origin,
+        )?;
         self.merge_config(&mut accumulated)?;
         self.run_generators(context, &mut accumulated, origin)?;
         for component in &self.kustomization.components {
             let below = origin.map(|origin| origin.append(&component.value));
             let result = self.loader.enter(&component.value).and_then(|loader| {
-                let layer = self.open(context, loader, true)?;
-                layer.accumulate_into(context, std::mem::take(&mut accumulated), below.as_ref())
+                let layer = self.open(context, Layer::load(loader)?, true)?;
+                layer.accumulate_into(
+                    context,
+                    std::mem::take(&mut accumulated),
+                    Vec::new(),
+                    below.as_ref(),
+                )
             });
             accumulated = self.place(component, result)?;
             // The reference adds the component's resources to a new, empty accumulator.
@@ -236,19 +225,21 @@ impl<'c, 'f> Layer<'c, 'f> {
         context: &Context<'f>,
         accumulated: &mut Accumulated,
         paths: &[Located<String>],
+        ahead: Vec<Entry<'_, 'f>>,
         origin: Option<&Origin>,
     ) -> Result<()> {
         let mut errors = BuildErrors::default();
-        let mut ahead = self.read_ahead(context, paths).into_iter();
-        for item in paths {
+        let mut ahead = ahead.into_iter();
+        for (at, item) in paths.iter().enumerate() {
+            if ahead.len() == 0 {
+                ahead = ahead::entries(&self.loader, &paths[at..]).into_iter();
+            }
+            let entry = ahead.next().unwrap_or(Entry::Later);
             let below = origin.map(|origin| origin.append(&item.value));
-            let entry = ahead
-                .next()
-                .unwrap_or_else(|| Entry::parse(self.text_at(context, &item.value)));
             let result = self.accumulate_path(context, accumulated, &item.value, entry, below.as_ref());
             errors.take(self.place(item, result));
             // Asked after each file, so that many of them cannot fill the memory first.
-            let most = context.options.max_objects;
+            let most = context.tree.options.max_objects;
             if accumulated.resources.list().len() > most {
                 let why = format!("more than {most} objects in one build");
                 return Err(self.error(item.line, &item.field, why).into());
@@ -257,57 +248,25 @@ impl<'c, 'f> Layer<'c, 'f> {
         errors.into_result()
     }
 
-    /// What is at the first paths, for as many of them as may be in memory at once. Files are read one after the other and
-    /// parsed side by side.
-    fn read_ahead(&self, context: &Context<'f>, paths: &[Located<String>]) -> Vec<Entry> {
-        let mut bytes = 0;
-        let mut texts = Vec::with_capacity(paths.len());
-        for item in paths {
-            if bytes > READ_AHEAD {
-                break;
-            }
-            let text = self.text_at(context, &item.value);
-            bytes += text
-                .as_ref()
-                .and_then(|text| text.as_ref().ok())
-                .map_or(0, |text| text.text.len());
-            texts.push(text);
-        }
-        let least = PARSED_TOGETHER * texts.len() / bytes.max(1) + 1;
-        parallel::map(texts, least, Entry::parse)
-    }
-
-    /// The text of a file of resources, or why it cannot be read; nothing when there is no file.
-    fn text_at(&self, context: &Context<'f>, path: &str) -> Option<Result<Text>> {
-        let full = join(&self.loader.dir, path).filter(|_| !path.is_empty())?;
-        (context.files.kind(&full) == Some(Kind::File)).then(|| {
-            let (text, file) = self.loader.load_text(path)?;
-            let number = context.source(&file);
-            Ok(Text { text, file, number })
-        })
-    }
-
     /// Adds the resources of a file or of a base.
     fn accumulate_path(
         &self,
         context: &Context<'f>,
         accumulated: &mut Accumulated,
         path: &str,
-        entry: Entry,
+        entry: Entry<'_, 'f>,
         origin: Option<&Origin>,
     ) -> Result<()> {
-        if let Entry::File(resources) = entry {
-            for mut resource in resources? {
-                if let Some(origin) = origin {
-                    origin::annotate(&mut resource, origin)
-                        .map_err(|why| context.located(resource.place, BuildError::new(why)))?;
-                }
-                accumulated.resources.append(&context.schema, resource)?;
-            }
-            return Ok(());
-        }
-        let layer = self.open(context, self.loader.enter(path)?, false)?;
-        let below = layer.accumulate(context, origin)?;
+        let Base { layer, ahead } = match entry {
+            Entry::File(resources) => return add_file(context, accumulated, resources?, origin),
+            Entry::Base(base) => *base?,
+            Entry::Later => Base {
+                layer: Layer::load(self.loader.enter(path)?)?,
+                ahead: Vec::new(),
+            },
+        };
+        let layer = self.open(context, layer, false)?;
+        let below = layer.accumulate(context, ahead, origin)?;
         for resource in below.resources.into_list() {
             accumulated.resources.append(&context.schema, resource)?;
         }
@@ -318,17 +277,18 @@ impl<'c, 'f> Layer<'c, 'f> {
         Ok(())
     }
 
-    /// Loads the layer of a base or component.
-    fn open(&self, context: &'c Context<'f>, loader: Loader<'c, 'f>, as_component: bool) -> Result<Self>
-    where
-        'f: 'c,
-    {
-        let mut layer = Layer::load(context, loader)?;
+    /// Begins the layer of a base or component.
+    fn open<'b>(
+        &self,
+        context: &Context<'f>,
+        mut layer: Layer<'b, 'f>,
+        as_component: bool,
+    ) -> Result<Layer<'b, 'f>> {
         layer
             .kustomization
             .build_metadata
             .clone_from(&self.kustomization.build_metadata);
-        layer.set_schema(context)?;
+        layer.enter(context)?;
         match (as_component, layer.kustomization.is_component) {
             (true, false) => Err(layer
                 .error(0, "kind", "expected kind Component for a path under components")
@@ -410,7 +370,7 @@ impl<'c, 'f> Layer<'c, 'f> {
 
     fn kustomization_place(&self, context: &Context<'_>, line: u32) -> Place {
         Place {
-            source: context.source(&self.path),
+            source: context.tree.source(&self.path),
             line,
             column: 1,
         }
@@ -429,7 +389,7 @@ impl<'c, 'f> Layer<'c, 'f> {
             let source = Source {
                 text: &item.value,
                 file: &self.path,
-                number: context.source(&self.path),
+                number: context.tree.source(&self.path),
                 line_offset: item.line,
             };
             match read::resources(source) {
@@ -449,7 +409,7 @@ impl<'c, 'f> Layer<'c, 'f> {
                 Err(_) => paths.push(item.clone()),
             }
         }
-        self.accumulate_resources(context, &mut configured, &paths, origin)?;
+        self.accumulate_resources(context, &mut configured, &paths, Vec::new(), origin)?;
         let mut plugins = Vec::new();
         let mut errors = BuildErrors::default();
         for resource in configured.resources.list() {
@@ -599,6 +559,23 @@ impl<'c, 'f> Layer<'c, 'f> {
         }
         Ok(())
     }
+}
+
+/// Adds the resources of a file.
+fn add_file(
+    context: &Context<'_>,
+    accumulated: &mut Accumulated,
+    resources: Vec<Resource>,
+    origin: Option<&Origin>,
+) -> Result<()> {
+    for mut resource in resources {
+        if let Some(origin) = origin {
+            origin::annotate(&mut resource, origin)
+                .map_err(|why| context.located(resource.place, BuildError::new(why)))?;
+        }
+        accumulated.resources.append(&context.schema, resource)?;
+    }
+    Ok(())
 }
 
 /// The errors with a place where they have none.

@@ -104,6 +104,7 @@
 //! compact table in `data/schema.txt` is written by `tools/schema.py` from an API server's OpenAPI document.
 
 mod absorb;
+mod ahead;
 mod args;
 mod build;
 mod configuration;
@@ -117,6 +118,7 @@ mod generate;
 mod id;
 mod kustomization;
 mod layer;
+mod loader;
 mod origin;
 mod parallel;
 mod plugin;
@@ -127,6 +129,7 @@ mod selector;
 mod smp;
 mod smp_list;
 mod transform;
+mod tree;
 mod walk;
 
 pub use build::{Build, LoadRestrictor, Options, build};

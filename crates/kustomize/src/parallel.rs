@@ -51,6 +51,17 @@ pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, least: usize, f: impl Fn(T) -
     done.into_iter().flat_map(|(_, part)| part).collect()
 }
 
+/// Changes the items of a list; the first of them that cannot be, and why.
+pub(crate) fn change<T: Send, E: Send>(
+    items: &mut [T],
+    least: usize,
+    f: impl Fn(&mut T) -> Result<(), E> + Sync,
+) -> Result<(), (usize, E)> {
+    let changed = map(items.iter_mut().collect(), least, f);
+    let failed = |(at, result): (usize, Result<(), E>)| result.map_err(|error| (at, error));
+    changed.into_iter().enumerate().try_for_each(failed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,11 +4,12 @@ use manifest::{Gvk, Node, Place, Tag};
 use serde_json::Value;
 
 use crate::args::{GeneratorArgs, Located};
-use crate::build::{Context, Loader};
+use crate::build::Context;
 use crate::decode::{Decoder, Field, LENIENT, Object, dotted};
 use crate::error::{BuildError, Result};
 use crate::generate::{self, Target};
 use crate::kustomization::{self};
+use crate::loader::Loader;
 use crate::read::set_metadata;
 use crate::resource::Resource;
 use crate::transform::{
@@ -157,7 +158,7 @@ fn configure(
                     field: dotted(item.pointer()),
                 })
                 .collect();
-            let file = loader.context.file_name(resource.place);
+            let file = loader.tree.file_name(resource.place);
             Transformer::Replacements(replacements::Replacements::new(loader, &list, &file)?)
         }
         "ValueAddTransformer" => Transformer::ValueAdd(value_add::ValueAdd::new(d, &object, loader)?),
@@ -225,7 +226,7 @@ fn patching(
 /// Where texts inside the configuration are.
 fn inline(loader: &Loader<'_, '_>, resource: &Resource) -> patches::Inline {
     patches::Inline {
-        file: loader.context.file_name(resource.place),
+        file: loader.tree.file_name(resource.place),
         number: resource.place.source,
         line: 0,
     }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use manifest::{Node, Place, Style, Tag, yaml};
 
+use crate::build::Context;
+use crate::error::BuildError;
 use crate::id::{Id, Key, is_nil_or_empty, meta};
+use crate::parallel;
 use crate::schema::Schema;
 
 /// What a generator does when its object exists.
@@ -461,6 +464,23 @@ impl ResMap {
 
     pub(crate) fn into_list(self) -> Vec<Resource> {
         self.list
+    }
+
+    /// Changes each resource by itself, all of them at once.
+    ///
+    /// # Errors
+    ///
+    /// Why the first one that cannot be changed is not.
+    pub(crate) fn each(
+        &mut self,
+        context: &Context<'_>,
+        change: impl Fn(&mut Resource) -> Result<(), String> + Sync,
+    ) -> crate::error::Result<()> {
+        let changed = parallel::change(self.list_mut(), parallel::OBJECTS, change);
+        changed.map_err(|(at, why)| {
+            let error = BuildError::new(why);
+            context.located(self.list[at].place, error).into()
+        })
     }
 
     /// Adds a resource at the end.

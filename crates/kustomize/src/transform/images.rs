@@ -5,11 +5,11 @@ use regex::Regex;
 
 use crate::args::Image;
 use crate::build::Context;
-use crate::error::{BuildError, Result};
+use crate::error::Result;
 use crate::fieldspec::FieldSpec;
-use crate::resource::ResMap;
+use crate::resource::{ResMap, Resource};
 use crate::selector::regex;
-use crate::walk::{Create, set_scalar, visit};
+use crate::walk::{set_scalar, visit};
 
 /// One image and the fields that hold images.
 ///
@@ -48,28 +48,19 @@ impl Images {
     }
 
     pub(crate) fn run(&self, context: &Context<'_>, resources: &mut ResMap) -> Result<()> {
-        for resource in resources
-            .list_mut()
-            .iter_mut()
-            .filter(|r| r.kind() != "CustomResourceDefinition")
-        {
-            let place = resource.place;
-            let mut update = || {
-                self.walk(&mut resource.node)?;
-                for spec in self
-                    .fields
-                    .iter()
-                    .filter(|spec| spec.matches(&resource.node))
-                    .collect::<Vec<_>>()
-                {
-                    let create: Option<Create> = None;
-                    visit(&mut resource.node, &spec.path, create, &mut |node| {
-                        self.update(node)
-                    })?;
-                }
-                Ok(())
-            };
-            update().map_err(|why: String| context.located(place, BuildError::new(why)))?;
+        resources.each(context, |resource| self.change(resource))
+    }
+
+    fn change(&self, resource: &mut Resource) -> std::result::Result<(), String> {
+        if resource.kind() == "CustomResourceDefinition" {
+            return Ok(());
+        }
+        self.walk(&mut resource.node)?;
+        let matching = self.fields.iter().filter(|spec| spec.matches(&resource.node));
+        for spec in matching.collect::<Vec<_>>() {
+            visit(&mut resource.node, &spec.path, None, &mut |node| {
+                self.update(node)
+            })?;
         }
         Ok(())
     }

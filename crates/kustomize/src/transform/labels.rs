@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use manifest::{Node, Style, yaml};
 
 use crate::build::Context;
-use crate::error::{BuildError, Result};
+use crate::error::Result;
 use crate::fieldspec::FieldSpec;
 use crate::resource::{ResMap, Resource};
 use crate::walk::{Create, propagate, visit};
@@ -32,11 +32,7 @@ pub(crate) fn set_everywhere(
     if entries.is_empty() {
         return Ok(());
     }
-    for resource in resources.list_mut() {
-        let place = resource.place;
-        set_entries(resource, entries, fields).map_err(|why| context.located(place, BuildError::new(why)))?;
-    }
-    Ok(())
+    resources.each(context, |resource| set_entries(resource, entries, fields))
 }
 
 /// Sets entries in all fields of one resource.

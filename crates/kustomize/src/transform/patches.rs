@@ -4,11 +4,12 @@ use manifest::Node;
 
 use super::json_patch::Operations;
 use crate::args::PatchArgs;
-use crate::build::{Context, Loader};
+use crate::build::Context;
 use crate::decode::nearest;
 use crate::error::{BuildError, Result};
 use crate::id::Id;
 use crate::layer::Layer;
+use crate::loader::Loader;
 use crate::read::{self, Source};
 use crate::resource::{ResMap, Resource};
 use crate::schema::Schema;
@@ -26,7 +27,7 @@ impl Inline {
     pub(crate) fn of(context: &Context<'_>, layer: &Layer<'_, '_>, line: u32) -> Self {
         Self {
             file: layer.path.clone(),
-            number: context.source(&layer.path),
+            number: context.tree.source(&layer.path),
             line,
         }
     }
@@ -60,7 +61,7 @@ impl Patch {
                 .map(|(text, file)| (text, Some(file)))?,
         };
         let own = file.map(|file| Inline {
-            number: loader.context.source(&file),
+            number: loader.tree.source(&file),
             file,
             line: 0,
         });
@@ -300,7 +301,7 @@ impl StrategicMerge {
                 Err(errors) if path.contains('\n') => return Err(errors),
                 Err(_) => {
                     let (text, file) = loader.load_text(path)?;
-                    let number = loader.context.source(&file);
+                    let number = loader.tree.source(&file);
                     let source = Source {
                         text: &text,
                         file: &file,
@@ -358,7 +359,7 @@ impl Json6902 {
             (true, false) => Operations::parse(operations, inline.source(operations))?,
             (false, true) => {
                 let (text, file) = loader.load_text(path)?;
-                let number = loader.context.source(&file);
+                let number = loader.tree.source(&file);
                 Operations::parse(
                     &text,
                     Source {
