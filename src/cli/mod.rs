@@ -33,9 +33,10 @@ pub mod validate;
 pub mod wait;
 pub mod why;
 
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use context::{Context, GlobalArgs};
@@ -181,7 +182,7 @@ enum Command {
 /// Reads the arguments, runs the command and answers with its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
             // clap's own exit code for wrong usage is ours too; asking for help is none.
@@ -198,6 +199,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.kind.code())
         }
     }
+}
+
+/// Reads the command line.
+fn parse() -> Result<Cli, clap::Error> {
+    // Never freed: it would be a good part of what a short command takes.
+    let mut command = ManuallyDrop::new(Cli::command());
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// Runs the command; what waits for nothing outside needs no log and no runtime, which would be most of its time.

@@ -64,7 +64,12 @@ pub fn render(ui: &mut Ui, args: &RenderArgs) -> Result<Answer, Failure> {
 
 fn write_out(ui: &mut Ui, built: &Build, output: Option<&Path>) -> Result<Answer, Failure> {
     match output {
-        None => ui.print(&built.to_yaml()),
+        None => {
+            for part in built.yaml_parts() {
+                ui.print(&part)?;
+            }
+            Ok(Answer::Yes)
+        }
         Some(directory) if directory.is_dir() => {
             built.manifests.iter().try_for_each(|object| {
                 write(&directory.join(file_name(object)), &yaml::emit(object.value()))

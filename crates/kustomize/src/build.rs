@@ -78,20 +78,36 @@ pub struct Build {
 impl Build {
     /// The objects as `kustomize build` prints them.
     pub fn to_yaml(&self) -> String {
-        let parts: Vec<&[Manifest]> = self.manifests.chunks(parallel::OBJECTS).collect();
-        let printed = parallel::map(parts, 1, |part| {
-            let mut text = String::with_capacity(part.len() * 512);
-            for manifest in part {
-                text.push_str("---\n");
-                yaml::emit_into(manifest.value(), &mut text);
+        self.yaml_parts().collect()
+    }
+
+    /// What [`Build::to_yaml`] gives, in parts that follow each other, so that not all of a long text is in memory.
+    pub fn yaml_parts(&self) -> impl Iterator<Item = String> + '_ {
+        let texts = self.manifests.chunks(PRINTED_AT_ONCE).flat_map(|manifests| {
+            let parts: Vec<&[Manifest]> = manifests.chunks(parallel::OBJECTS).collect();
+            parallel::map(parts, 1, print)
+        });
+        // The separator stands between objects, not before the first.
+        texts.enumerate().map(|(at, mut text)| {
+            if at == 0 {
+                text.drain(..SEPARATOR.len());
             }
             text
-        });
-        let mut text = printed.concat();
-        // The separator stands between objects, not before the first.
-        text.drain(..text.len().min(4));
-        text
+        })
     }
+}
+
+/// Objects that are printed side by side.
+const PRINTED_AT_ONCE: usize = 16 * parallel::OBJECTS;
+const SEPARATOR: &str = "---\n";
+
+fn print(manifests: &[Manifest]) -> String {
+    let mut text = String::with_capacity(manifests.len() * 512);
+    for manifest in manifests {
+        text.push_str(SEPARATOR);
+        yaml::emit_into(manifest.value(), &mut text);
+    }
+    text
 }
 
 /// Builds the kustomization in a directory of a tree.

@@ -1,5 +1,6 @@
 //! Field spec: a field of some kinds of objects that a transformer works on, and the tables of them.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
 
 use manifest::{Gvk, Node};
@@ -140,15 +141,13 @@ impl Config {
             let from = source.list_mut(name).map(std::mem::take).unwrap_or_default();
             if let Some(to) = merged.list_mut(name) {
                 merge_all(to, &from)?;
-                to.sort_by_cached_key(|spec| order(&spec.gvk));
+                to.sort_by(|a, b| order(&a.gvk, &b.gvk));
             }
         }
         for references in &source.name_reference {
             merged.add_references(references)?;
         }
-        merged
-            .name_reference
-            .sort_by_cached_key(|references| order(&references.target));
+        merged.name_reference.sort_by(|a, b| order(&a.target, &b.target));
         Ok(Arc::new(merged))
     }
 
@@ -213,36 +212,38 @@ pub(crate) const ORDER_FIRST: [&str; 22] = [
 /// The kinds that sort last, in this order.
 pub(crate) const ORDER_LAST: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
-/// The sort key of a type: known kinds by rank, then by text with `~` marks for missing parts.
-pub(crate) fn order(gvk: &Gvk) -> (i64, String) {
+/// The order of types: known kinds by rank, then by text with `~` marks for missing parts.
+fn order(a: &Gvk, b: &Gvk) -> Ordering {
+    let by_text = || {
+        type_parts(a)
+            .flat_map(str::bytes)
+            .cmp(type_parts(b).flat_map(str::bytes))
+    };
+    rank(a).cmp(&rank(b)).then_with(by_text)
+}
+
+fn rank(gvk: &Gvk) -> i64 {
     let at = |list: &[&str]| {
         list.iter()
             .position(|kind| *kind == gvk.kind)
             .and_then(|at| i64::try_from(at).ok())
     };
-    let rank = match (at(&ORDER_LAST), at(&ORDER_FIRST)) {
+    match (at(&ORDER_LAST), at(&ORDER_FIRST)) {
         (Some(last), _) => last + 1,
         (None, Some(first)) => first - ORDER_FIRST.len() as i64,
         (None, None) => 0,
-    };
-    (rank, type_text(gvk))
+    }
 }
 
 /// `group_version_kind` with marks for missing parts.
 pub(crate) fn type_text(gvk: &Gvk) -> String {
-    let or = |text: &str, mark: &str| {
-        if text.is_empty() {
-            mark.to_owned()
-        } else {
-            text.to_owned()
-        }
-    };
-    format!(
-        "{}_{}_{}",
-        or(&gvk.group, "~G"),
-        or(&gvk.version, "~V"),
-        or(&gvk.kind, "~K")
-    )
+    type_parts(gvk).collect()
+}
+
+fn type_parts(gvk: &Gvk) -> impl Iterator<Item = &str> {
+    let or = |text, mark| if str::is_empty(text) { mark } else { text };
+    let (group, version, kind) = (or(&gvk.group, "~G"), or(&gvk.version, "~V"), or(&gvk.kind, "~K"));
+    [group, "_", version, "_", kind].into_iter()
 }
 
 /// Reads the table of the builtin specs: a list name on a line of its own, then indented
@@ -282,12 +283,10 @@ fn parse_table(text: &str) -> Config {
     }
     for name in LISTS {
         if let Some(specs) = config.list_mut(name) {
-            specs.sort_by_cached_key(|spec| order(&spec.gvk));
+            specs.sort_by(|a, b| order(&a.gvk, &b.gvk));
         }
     }
-    config
-        .name_reference
-        .sort_by_cached_key(|references| order(&references.target));
+    config.name_reference.sort_by(|a, b| order(&a.target, &b.target));
     config
 }
 

@@ -18,23 +18,28 @@ struct Segment {
     is_sequence: bool,
 }
 
+impl Segment {
+    fn parse(name: &str) -> Self {
+        let shorter = name.strip_suffix("[]");
+        Self {
+            name: shorter.unwrap_or(name).into(),
+            is_sequence: shorter.is_some(),
+        }
+    }
+}
+
 impl Path {
     pub(crate) fn parse(text: &str) -> Self {
-        let segments = split_escaped(text, '/')
-            .into_iter()
-            .map(|name| match name.strip_suffix("[]") {
-                Some(shorter) => Segment {
-                    name: shorter.into(),
-                    is_sequence: true,
-                },
-                None => Segment {
-                    name: name.into(),
-                    is_sequence: false,
-                },
-            });
+        let segments = if text.contains('\\') {
+            let names = split_escaped(text, '/');
+            names.iter().map(|name| Segment::parse(name)).collect()
+        } else {
+            let text = text.strip_prefix('/').unwrap_or(text);
+            text.split('/').map(Segment::parse).collect()
+        };
         Self {
             text: text.into(),
-            segments: segments.collect(),
+            segments,
         }
     }
 
