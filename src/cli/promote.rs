@@ -11,6 +11,7 @@ use crate::promote::decide::Step;
 use crate::reconcile::environment::{Options, Reconciler};
 use crate::reconcile::feed::fetch_head;
 use crate::record::Phase;
+use crate::world::cluster::watch;
 
 /// Arguments of `gitsync promote`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +70,7 @@ pub async fn promote(ui: &mut Ui, context: &Context, args: &PromoteArgs) -> Resu
         tokio::select! {
             () = context.cancel.cancelled() => return Err(Failure::unreachable("interrupted")),
             () = tokio::time::sleep_until(deadline) => return Err(Failure::unreachable(format!("not ready after {} s: {last}", limit.as_secs()))),
-            () = changed.notified() => {}
+            () = watch::burst(&changed) => {}
             () = tokio::time::sleep(outcome.again) => {}
         }
     }

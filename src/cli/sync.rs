@@ -1,6 +1,5 @@
 //! `gitsync sync`: one environment brought in line by hand, and waited for.
 
-use std::time::Duration;
 
 use super::context::{Context, env_name, head_failure};
 use super::failure::{Answer, Failure, Kind};
@@ -11,6 +10,7 @@ use crate::reconcile::environment::error::{PassError, problems_of, summary};
 use crate::reconcile::environment::{Options, Reconciler};
 use crate::reconcile::feed::fetch_head;
 use crate::record::Phase;
+use crate::world::cluster::watch;
 
 /// Arguments of `gitsync sync`.
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ pub async fn sync(ui: &mut Ui, context: &Context, args: &SyncArgs) -> Result<Ans
             () = tokio::time::sleep_until(deadline) => {
                 return Err(Failure::unreachable(format!("not healthy after {} s: {last}", limit.as_secs())));
             }
-            () = changed.notified() => tokio::time::sleep(Duration::from_millis(100)).await,
+            () = watch::burst(&changed) => {}
             () = tokio::time::sleep(outcome.again) => {}
         }
     }

@@ -17,6 +17,7 @@ use super::environment::{Options, Reconciler};
 use super::feed::{Head, Poller};
 use crate::model::EnvName;
 use crate::promote::decide::Step;
+use crate::world::cluster::watch;
 use crate::world::wake;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -27,9 +28,6 @@ const LONGEST_STEP: Duration = Duration::from_secs(600);
 pub(super) const GRACE: Duration = Duration::from_secs(60);
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Changes in a cluster come in bursts; one look after the burst is enough.
-const SETTLE: Duration = Duration::from_millis(150);
 
 /// Runs until cancelled: polls git, and keeps every environment of the repository as git says.
 pub async fn run(shared: Shared, poller: Poller) {
@@ -130,7 +128,7 @@ pub(super) async fn keep(shared: Shared, name: EnvName, cancel: CancellationToke
             () = cancel.cancelled() => return,
             _ = feed.changed() => {}
             () = desk.asked() => {}
-            () = changed.notified() => tokio::time::sleep(SETTLE).await,
+            () = watch::burst(&changed) => {}
             () = kubeconfig.changed() => reconciler.disconnect(),
             () = tokio::time::sleep(again) => {}
         }

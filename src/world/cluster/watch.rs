@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::Api;
@@ -16,6 +17,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use manifest::ObjectId;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::known::Known;
 use super::observe::Observed;
@@ -185,6 +187,18 @@ impl Watch {
     }
 }
 
+/// Changes in a cluster come in bursts. One is over when nothing has changed for this long,
+const QUIET: Duration = Duration::from_millis(20);
+/// or this long after its first change: a cluster may never be quiet.
+const LONGEST_BURST: Duration = Duration::from_millis(150);
+
+/// Waits for a change, and for the end of the burst that it is the first of, so that one look follows all of it.
+pub async fn burst(changed: &Notify) {
+    changed.notified().await;
+    let rest = async { while timeout(QUIET, changed.notified()).await.is_ok() {} };
+    let _ = timeout(LONGEST_BURST, rest).await;
+}
+
 async fn watch_pods(api: Api<PartialObjectMeta<DynamicObject>>, changed: Arc<Notify>) {
     let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
     while let Some(event) = events.next().await {
@@ -196,5 +210,56 @@ async fn watch_pods(api: Api<PartialObjectMeta<DynamicObject>>, changed: Arc<Not
             Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
             Err(error) => tracing::debug!(%error, "watch of pods interrupted"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// When a burst ends whose changes come at these milliseconds.
+    async fn end_of(changes: Vec<u64>) -> Duration {
+        let changed = Arc::new(Notify::new());
+        let begun = Instant::now();
+        let source = Arc::clone(&changed);
+        tokio::spawn(async move {
+            for at in changes {
+                tokio::time::sleep_until(begun + Duration::from_millis(at)).await;
+                source.notify_one();
+            }
+        });
+        burst(&changed).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_look_follows_a_burst() {
+        let every = |step: u64| (0..100).map(|n| n * step).collect::<Vec<_>>();
+        for (changes, end) in [
+            (vec![0], 20),
+            (vec![300], 320),
+            (vec![0, 10, 25], 45),
+            (vec![0, 10, 31], 30),
+            // It never ends.
+            (every(5), 150),
+        ] {
+            assert_eq!(
+                end_of(changes.clone()).await,
+                Duration::from_millis(end),
+                "{changes:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_change_is_lost_between_two_bursts() {
+        let changed = Notify::new();
+        changed.notify_one();
+        burst(&changed).await;
+        changed.notify_one();
+        sleep(Duration::from_secs(1)).await;
+        timeout(Duration::from_secs(1), burst(&changed)).await.unwrap();
     }
 }
