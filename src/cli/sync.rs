@@ -1,6 +1,5 @@
 //! `gitsync sync`: one environment brought in line by hand, and waited for.
 
-
 use super::context::{Context, env_name, head_failure};
 use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;

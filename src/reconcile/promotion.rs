@@ -9,7 +9,7 @@ use crate::desired::hex;
 use crate::desired::tree::render;
 use crate::diff::rendered::{Pairing, between};
 use crate::diff::{files, text};
-use crate::model::{EnvName, Revision, trailer};
+use crate::model::{CommitMessage, Edit, EnvName, Revision, trailer};
 use crate::problem::Problems;
 use crate::promote::decide::Due;
 use crate::promote::guard::{Bar, bar};
@@ -79,7 +79,16 @@ pub fn gates_hash(promotion: &Promotion, config: &Config) -> String {
     hex(&digest.finalize())
 }
 
-/// Whether promoting `proof` would change anything on `head`.
+/// What a promotion would commit, as it was found out for one tip. On that tip it is so still: what is committed follows
+/// from the trees and the evidence alone.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    tip: Revision,
+    edit: Edit,
+    message: CommitMessage,
+}
+
+/// Whether promoting `proof` would change anything on `head`; when it is due, what it would commit.
 ///
 /// # Errors
 ///
@@ -89,22 +98,25 @@ pub async fn due(
     head: &Head,
     promotion: &Promotion,
     proof: Proof<'_>,
-) -> Result<Due, PromotionError> {
+) -> Result<(Due, Option<Prepared>), PromotionError> {
     if was_promoted(remote, head, proof).await? {
-        return Ok(Due::No);
+        return Ok((Due::No, None));
     }
     Ok(match proposal(remote, head, promotion, proof).await? {
-        Proposal::Commit { .. } => match barred(head, promotion, proof)? {
-            Some(bar) => Due::Barred(bar.to_string()),
-            None => Due::Yes,
+        Proposal::Commit { edit, message, .. } => match barred(head, promotion, proof)? {
+            Some(bar) => (Due::Barred(bar.to_string()), None),
+            None => {
+                let tip = head.snapshot.revision().clone();
+                (Due::Yes, Some(Prepared { tip, edit, message }))
+            }
         },
-        Proposal::Nothing => Due::No,
-        Proposal::Refused(why) => Due::Refused(why),
+        Proposal::Nothing => (Due::No, None),
+        Proposal::Refused(why) => (Due::Refused(why), None),
     })
 }
 
 /// Promotes `proof`: fetches the tip, makes the edit, pushes, and begins again when somebody else was faster,
-/// which `on_conflict` is told of.
+/// which `on_conflict` is told of. What is `prepared` is of use when the tip is still that one.
 ///
 /// # Errors
 ///
@@ -114,6 +126,7 @@ pub async fn promote(
     shared: &Shared,
     promotion: &Promotion,
     proof: Proof<'_>,
+    prepared: Option<&Prepared>,
     on_conflict: impl Fn(&PushError),
 ) -> Result<Promoted, PromotionError> {
     let gates = &proof.verification().key.gates;
@@ -135,6 +148,12 @@ pub async fn promote(
             return Ok(Plan::Leave(Promoted::Refused(bar.to_string())));
         }
         let dir = environment(&head.config, &promotion.to)?.dir.clone();
+        if let Some(Prepared { edit, message, .. }) =
+            prepared.filter(|prepared| prepared.tip == *head.snapshot.revision())
+        {
+            let (edit, message) = (edit.clone(), message.clone());
+            return Ok(Plan::Commit(Draft { dir, edit, message }));
+        }
         Ok(match proposal(&shared.remote, &head, promotion, proof).await? {
             Proposal::Commit { edit, message, .. } => Plan::Commit(Draft { dir, edit, message }),
             Proposal::Nothing => Plan::Leave(Promoted::Nothing),

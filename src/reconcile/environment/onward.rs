@@ -153,9 +153,11 @@ impl Reconciler {
         else {
             return (Phase::Held, "the proof is gone".to_owned());
         };
-        let promoted = promotion::promote(&self.shared, promotion, proof, self.conflicts()).await;
+        let answers = std::mem::take(&mut self.due);
+        let prepared = answers.get(name).filter(|answer| answer.key == key);
+        let prepared = prepared.and_then(|answer| answer.prepared.as_ref());
+        let promoted = promotion::promote(&self.shared, promotion, proof, prepared, self.conflicts()).await;
         self.count_promotion(&promoted);
-        self.due.clear();
         self.shared.feed.poke();
         match promoted {
             Ok(Promoted::Pushed(revision)) => {
@@ -179,6 +181,7 @@ impl Reconciler {
                     revision,
                     key,
                     due: Due::Refused(why.clone()),
+                    prepared: None,
                     expires,
                 };
                 self.due.insert(name.to_owned(), answer);

@@ -22,7 +22,7 @@ use crate::problem::{Problem, Problems, chain};
 use crate::promote::decide::{Candidate, Due, Situation, Step, decide};
 use crate::promote::proof::Proof;
 use crate::reconcile::feed::{Head, head_over};
-use crate::reconcile::promotion::{self, gates_hash};
+use crate::reconcile::promotion::{self, Prepared, gates_hash};
 use crate::record::{EvidenceKey, Record, Verdict, Verification};
 use crate::verify::health::{self, Health};
 use crate::world::cluster::Cluster;
@@ -56,6 +56,8 @@ pub(super) struct DueAnswer {
     pub(super) revision: Revision,
     pub(super) key: EvidenceKey,
     pub(super) due: Due,
+    /// What it would commit, when it is due.
+    pub(super) prepared: Option<Prepared>,
     /// When to find out again although nothing changed; an attempt that failed may succeed then.
     pub(super) expires: Option<Instant>,
 }
@@ -239,19 +241,22 @@ impl Reconciler {
         if let Some(known) = known.filter(|known| known.answers(revision, &key)) {
             return known.due.clone();
         }
-        let (due, expires) = match promotion::due(&self.shared.remote, view.head, promotion, proof).await {
-            // The clock may allow tomorrow what it bars today.
-            Ok(due @ Due::Barred(_)) => (due, Some(Instant::now() + WAIT_INTERVAL)),
-            Ok(due) => (due, None),
-            Err(error) => (
-                Due::Refused(chain(&error)),
-                Some(Instant::now() + view.environment.spec.sync.interval.get()),
-            ),
-        };
+        let (due, prepared, expires) =
+            match promotion::due(&self.shared.remote, view.head, promotion, proof).await {
+                // The clock may allow tomorrow what it bars today.
+                Ok((due @ Due::Barred(_), _)) => (due, None, Some(Instant::now() + WAIT_INTERVAL)),
+                Ok((due, prepared)) => (due, prepared, None),
+                Err(error) => (
+                    Due::Refused(chain(&error)),
+                    None,
+                    Some(Instant::now() + view.environment.spec.sync.interval.get()),
+                ),
+            };
         let answer = DueAnswer {
             revision: revision.clone(),
             key,
             due: due.clone(),
+            prepared,
             expires,
         };
         self.due.insert(promotion.name.clone(), answer);

@@ -240,6 +240,9 @@ mod tests {
             changed.notify_one();
             timeout(DEADLINE, burst(&changed)).await.unwrap();
         }
-        assert!(timeout(QUIET, burst(&changed)).await.is_err(), "nothing has changed");
+        assert!(
+            timeout(QUIET, burst(&changed)).await.is_err(),
+            "nothing has changed"
+        );
     }
 }
