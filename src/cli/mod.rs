@@ -249,17 +249,20 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         cancel: cancel_on_signal(litter.clone(), ui.paging())?,
         litter: litter.clone(),
     };
-    if !cli.command.only_looks() {
+    if cli.command.ends_itself() {
         return run_with(ui, &context, &cli.command).await;
     }
-    tokio::select! {
+    let result = tokio::select! {
         biased;
         result = run_with(ui, &context, &cli.command) => result,
-        () = context.cancel.cancelled() => {
-            litter.sweep();
-            Err(Failure::interrupted())
-        }
+        () = context.cancel.cancelled() => Err(Failure::interrupted()),
+    };
+    if result.is_err() && context.cancel.is_cancelled() {
+        // Whatever it failed with, that is why.
+        litter.sweep();
+        return Err(Failure::interrupted());
     }
+    result
 }
 
 async fn run_with(ui: &mut Ui, context: &Context, command: &Command) -> Result<Answer, Failure> {
@@ -298,20 +301,21 @@ async fn run_with(ui: &mut Ui, context: &Context, command: &Command) -> Result<A
 }
 
 impl Command {
-    /// Whether it changes nothing, so that it may be ended at any moment. The others end where that leaves nothing half done.
-    fn only_looks(&self) -> bool {
+    /// Whether it sees to its own end: to remove what it started, or to learn whether its commit arrived. The others are
+    /// ended at any moment, since that loses nothing.
+    fn ends_itself(&self) -> bool {
         matches!(
             self,
-            Self::Diff(_)
-                | Self::Status(_)
-                | Self::Wait(_)
-                | Self::History(_)
-                | Self::Stats(_)
-                | Self::Why(_)
-                | Self::Tree(_)
-                | Self::Validate(_)
-                | Self::Doctor(_)
-                | Self::Complete(_)
+            Self::Demo(_)
+                | Self::Run(_)
+                | Self::Rehearse(_)
+                | Self::Check(_)
+                | Self::Image(_)
+                | Self::Scale(_)
+                | Self::Rollback(_)
+                | Self::Approve(_)
+                | Self::Suspend(_)
+                | Self::Resume(_)
         )
     }
 }

@@ -1,6 +1,5 @@
 //! `gitsync sync`: one environment brought in line by hand, and waited for.
 
-
 use super::context::{Context, env_name, head_failure};
 use super::failure::{Answer, Failure, Kind};
 use super::ui::Ui;
@@ -77,7 +76,6 @@ pub async fn sync(ui: &mut Ui, context: &Context, args: &SyncArgs) -> Result<Ans
             | Step::Promote(_) => {}
         }
         tokio::select! {
-            () = context.cancel.cancelled() => return Err(Failure::interrupted()),
             () = tokio::time::sleep_until(deadline) => {
                 return Err(Failure::unreachable(format!("not healthy after {} s: {last}", limit.as_secs())));
             }

@@ -187,7 +187,9 @@ fn ctrl_c_ends_a_command_whose_cluster_does_not_answer() {
     std::fs::write(&kubeconfig, text).unwrap();
     let gitsync = gitsync.env("KUBECONFIG", kubeconfig);
     for args in [
-        &["diff"][..],
+        &["sync", "--env", "staging"][..],
+        &["promote"],
+        &["diff"],
         &["status"],
         &["why", "prod"],
         &["tree", "prod"],
