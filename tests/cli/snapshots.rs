@@ -79,9 +79,11 @@ impl Session {
         }
         // What a wait tells depends on how quick the cluster is.
         let varies = ["waiting: ", ": applied ", " replicas ", "old replicas"];
-        let told = text
-            .lines()
-            .filter(|line| !varies.iter().any(|part| line.contains(part)));
+        let waits = ["staging: Deployment.apps ", "prod: Deployment.apps "];
+        let told = text.lines().filter(|line| {
+            let is_wait = waits.iter().any(|start| line.starts_with(start));
+            !is_wait && !varies.iter().any(|part| line.contains(part))
+        });
         self.told.extend(told.flat_map(|line| [line, "\n"]));
         self.told += &["[exit code ", &output.code.to_string(), "]\n\n"].concat();
         self.codes
