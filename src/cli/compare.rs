@@ -20,7 +20,7 @@ use crate::reconcile::feed::{Head, fetch_head};
 use crate::reconcile::promotion::{gates_hash, proposal};
 use crate::report::paint::Paint;
 use crate::source::Snapshot;
-use crate::world::git::Git;
+use crate::world::git::{Git, WorkingCopy};
 use crate::world::remote::Remote;
 
 /// How two states differ.
@@ -115,9 +115,10 @@ pub async fn commits(context: &Context, range: &str, names: &[String]) -> Result
     if base.is_empty() {
         return Err(wrong());
     }
+    let copy = working_copy(context)?;
     let (before, after) = match head.strip_prefix('.') {
-        None => (at(context, base).await?, at(context, head).await?),
-        Some(head) => (fork(context, base, head).await?, at(context, head).await?),
+        None => (at(&copy, base)?, at(&copy, head)?),
+        Some(head) => (fork(&copy, base, head)?, at(&copy, head)?),
     };
     let mut known: Vec<String> = Vec::new();
     for checkout in [&after, &before] {
@@ -132,19 +133,24 @@ pub async fn commits(context: &Context, range: &str, names: &[String]) -> Result
         let problem = after.config().environment(name).err();
         return Err(Failure::usage(problem.map(Problems::from).unwrap_or_default()));
     }
+    let others = policy::read(after.head.snapshot.tree());
     let mut compared = Vec::new();
     for name in known {
-        let result = rendered(&before, &after, &name).await;
+        let result = rendered(&before, &after, &name, &others).await;
         compared.push((format!("environment {name}"), result));
     }
     Ok(compared)
 }
 
-async fn rendered(before: &Checkout, after: &Checkout, name: &str) -> Result<Comparison, Failure> {
+async fn rendered(
+    before: &Checkout,
+    after: &Checkout,
+    name: &str,
+    others: &[Manifest],
+) -> Result<Comparison, Failure> {
     let (old, new) = (objects(before, name).await?, objects(after, name).await?);
-    let others = policy::read(after.head.snapshot.tree());
     let diff = between(&old, &new, Pairing::Exact);
-    Ok(Comparison::new(name, name.to_owned(), diff).judged(&new, &others))
+    Ok(Comparison::new(name, name.to_owned(), diff).judged(&new, others))
 }
 
 /// What an environment renders to; nothing where it does not exist.
@@ -156,27 +162,29 @@ async fn objects(checkout: &Checkout, name: &str) -> Result<Arc<Vec<Manifest>>, 
 }
 
 /// The files where a branch left another one: what a pull request is compared with, whatever came after on the other.
-async fn fork(context: &Context, base: &str, head: &str) -> Result<Checkout, Failure> {
-    let copy = Git::discover(Path::new(".")).map_err(git_failure)?;
+fn fork(copy: &WorkingCopy, base: &str, head: &str) -> Result<Checkout, Failure> {
     let head = if head.is_empty() { "HEAD" } else { head };
     let fork = copy.merge_base(base, head).map_err(git_failure)?;
-    at(context, fork.as_str()).await
+    at(copy, fork.as_str())
 }
 
-/// The files at a revision of the working copy; at an empty one, as they are on disk.
-async fn at(context: &Context, revision: &str) -> Result<Checkout, Failure> {
+fn working_copy(context: &Context) -> Result<WorkingCopy, Failure> {
     if context.args.repo.is_some() {
         return Err(Failure::usage(
             "--offline compares commits of a working copy; leave --repo out",
         ));
     }
+    Git::discover(Path::new(".")).map_err(git_failure)
+}
+
+/// The files at a revision of the working copy; at an empty one, as they are on disk.
+fn at(copy: &WorkingCopy, revision: &str) -> Result<Checkout, Failure> {
     if revision.is_empty() {
-        return context.checkout().await;
+        return Checkout::of_working_copy(copy.clone());
     }
-    let copy = Git::discover(Path::new(".")).map_err(git_failure)?;
     let revision = copy.resolve(revision).map_err(git_failure)?;
     let snapshot = copy.snapshot(&revision).map_err(git_failure)?;
-    Checkout::of_commit(snapshot, copy)
+    Checkout::of_commit(snapshot, copy.clone())
 }
 
 /// How one environment differs from another, as git has them.
@@ -192,7 +200,7 @@ pub async fn environments(
     let checkout = if head.is_empty() {
         context.checkout().await?
     } else {
-        at(context, head).await?
+        at(&working_copy(context)?, head)?
     };
     let environment = |name: &str| {
         checkout

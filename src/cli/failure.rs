@@ -29,6 +29,8 @@ pub enum Kind {
     Superseded,
     /// A mistake of gitsync itself: exit code 70.
     Bug,
+    /// Somebody ended it, as with Ctrl-C: exit code 130.
+    Interrupted,
 }
 
 /// An error that ends a command.
@@ -68,6 +70,7 @@ impl Kind {
             Self::Refused => 4,
             Self::Superseded => 5,
             Self::Bug => 70,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -92,6 +95,12 @@ impl Failure {
     /// The world is unreachable.
     pub fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Kind::Unreachable, error)
+    }
+
+    /// Somebody ended it.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted")
     }
 
     /// Adds what to do next.

@@ -35,6 +35,8 @@ pub mod why;
 
 use std::mem::ManuallyDrop;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
@@ -101,6 +103,7 @@ Exit codes:
   4   refused by a guard
   5   superseded by a newer commit
   70  a mistake of gitsync itself
+  130 interrupted
   `gitsync check` has k6's: 99 a threshold failed, 104, 105; and 111 inconclusive, 112 target not ready";
 
 /// Output formats of an answer.
@@ -195,6 +198,10 @@ pub fn main() -> ExitCode {
     match result {
         Ok(answer) => ExitCode::from(answer.code()),
         Err(failure) => {
+            if failure.kind == Kind::Interrupted {
+                // Neither a line that was being rewritten nor the terminal's own `^C` stays before the message.
+                ui.clear();
+            }
             ui.error(&failure.to_string(), &failure.hints);
             ExitCode::from(failure.kind.code())
         }
@@ -239,57 +246,98 @@ async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
     let context = Context {
         args: cli.global,
         author: None,
-        cancel: cancel_on_signal(litter.clone())?,
-        litter,
+        cancel: cancel_on_signal(litter.clone(), ui.paging())?,
+        litter: litter.clone(),
     };
-    match &cli.command {
-        Command::Demo(args) => demo::demo(ui, &context, args).await,
-        Command::Run(args) => run::run(ui, &context, args).await,
-        Command::Rehearse(args) => rehearse::rehearse(ui, &context, args).await,
-        Command::Diff(args) => diff::diff(ui, &context, args).await,
-        Command::Sync(args) => sync::sync(ui, &context, args).await,
-        Command::Status(args) => status::status(ui, &context, args).await,
-        Command::History(args) => history::history(ui, &context, args).await,
-        Command::Stats(args) => stats::stats(ui, &context, args).await,
-        Command::Check(args) => check::check(ui, &context, args).await,
-        Command::Promote(args) => promote::promote(ui, &context, args).await,
-        Command::Image(args) => image::image(ui, &context, args).await,
-        Command::Rollback(args) => rollback::rollback(ui, &context, args).await,
-        Command::Approve(args) => approve::approve(ui, &context, args).await,
-        Command::Suspend(args) => suspend::suspend(ui, &context, args).await,
-        Command::Resume(args) => suspend::resume(ui, &context, args).await,
-        Command::Wait(args) => wait::wait(ui, &context, args).await,
-        Command::Scale(args) => scale::scale(ui, &context, args).await,
+    if cli.command.ends_itself() {
+        return run_with(ui, &context, &cli.command).await;
+    }
+    let result = tokio::select! {
+        biased;
+        result = run_with(ui, &context, &cli.command) => result,
+        () = context.cancel.cancelled() => Err(Failure::interrupted()),
+    };
+    if result.is_err() && context.cancel.is_cancelled() {
+        // Whatever it failed with, that is why.
+        litter.sweep();
+        return Err(Failure::interrupted());
+    }
+    result
+}
+
+async fn run_with(ui: &mut Ui, context: &Context, command: &Command) -> Result<Answer, Failure> {
+    match command {
+        Command::Demo(args) => demo::demo(ui, context, args).await,
+        Command::Run(args) => run::run(ui, context, args).await,
+        Command::Rehearse(args) => rehearse::rehearse(ui, context, args).await,
+        Command::Diff(args) => diff::diff(ui, context, args).await,
+        Command::Sync(args) => sync::sync(ui, context, args).await,
+        Command::Status(args) => status::status(ui, context, args).await,
+        Command::History(args) => history::history(ui, context, args).await,
+        Command::Stats(args) => stats::stats(ui, context, args).await,
+        Command::Check(args) => check::check(ui, context, args).await,
+        Command::Promote(args) => promote::promote(ui, context, args).await,
+        Command::Image(args) => image::image(ui, context, args).await,
+        Command::Rollback(args) => rollback::rollback(ui, context, args).await,
+        Command::Approve(args) => approve::approve(ui, context, args).await,
+        Command::Suspend(args) => suspend::suspend(ui, context, args).await,
+        Command::Resume(args) => suspend::resume(ui, context, args).await,
+        Command::Wait(args) => wait::wait(ui, context, args).await,
+        Command::Scale(args) => scale::scale(ui, context, args).await,
         Command::Render(args) => render::render(ui, args),
-        Command::Validate(args) => validate::validate(ui, &context, args).await,
+        Command::Validate(args) => validate::validate(ui, context, args).await,
         Command::Schema(args) => schema::schema(ui, args),
-        Command::Why(args) => why::why(ui, &context, args).await,
-        Command::Tree(args) => why::tree(ui, &context, args).await,
-        Command::Init(args) => init::init(ui, &context, args),
-        Command::Install(args) => install::install(ui, &context, args).await,
-        Command::Uninstall(args) => install::uninstall(ui, &context, args).await,
-        Command::Doctor(args) => doctor::doctor(ui, &context, args).await,
+        Command::Why(args) => why::why(ui, context, args).await,
+        Command::Tree(args) => why::tree(ui, context, args).await,
+        Command::Init(args) => init::init(ui, context, args),
+        Command::Install(args) => install::install(ui, context, args).await,
+        Command::Uninstall(args) => install::uninstall(ui, context, args).await,
+        Command::Doctor(args) => doctor::doctor(ui, context, args).await,
         Command::Completions(args) => manual::completions(ui, args),
-        Command::Complete(args) => complete::complete(ui, &context, args).await,
+        Command::Complete(args) => complete::complete(ui, context, args).await,
         Command::Man(args) => manual::man(ui, args),
         Command::ExitCodes => ui.print(&format!("{EXIT_CODES}\n")),
     }
 }
 
-/// A token that the first SIGINT or SIGTERM cancels; the second ends the process at once.
-fn cancel_on_signal(litter: Litter) -> Result<CancellationToken, Failure> {
+impl Command {
+    /// Whether it sees to its own end: to remove what it started, or to learn whether its commit arrived. The others are
+    /// ended at any moment, since that loses nothing.
+    fn ends_itself(&self) -> bool {
+        matches!(
+            self,
+            Self::Demo(_)
+                | Self::Run(_)
+                | Self::Rehearse(_)
+                | Self::Check(_)
+                | Self::Image(_)
+                | Self::Scale(_)
+                | Self::Rollback(_)
+                | Self::Approve(_)
+                | Self::Suspend(_)
+                | Self::Resume(_)
+        )
+    }
+}
+
+/// A token that the first SIGINT or SIGTERM cancels; the second ends the process at once. While a pager has the keyboard,
+/// Ctrl-C is the pager's.
+fn cancel_on_signal(litter: Litter, paging: Arc<AtomicBool>) -> Result<CancellationToken, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let cancel = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::new(Kind::Bug, error))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::new(Kind::Bug, error))?;
     let token = cancel.clone();
     tokio::spawn(async move {
-        for first in [true, false] {
+        loop {
             let code = tokio::select! {
                 _ = interrupt.recv() => 130,
                 _ = terminate.recv() => 143,
             };
-            if !first {
+            if code == 130 && paging.load(Ordering::Relaxed) {
+                continue;
+            }
+            if token.is_cancelled() {
                 litter.sweep();
                 std::process::exit(code);
             }

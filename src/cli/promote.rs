@@ -68,7 +68,6 @@ pub async fn promote(ui: &mut Ui, context: &Context, args: &PromoteArgs) -> Resu
             Step::Await(_) | Step::Hook(_) | Step::Sync | Step::Prune => {}
         }
         tokio::select! {
-            () = context.cancel.cancelled() => return Err(Failure::unreachable("interrupted")),
             () = tokio::time::sleep_until(deadline) => return Err(Failure::unreachable(format!("not ready after {} s: {last}", limit.as_secs()))),
             () = watch::burst(&changed) => {}
             () = tokio::time::sleep(outcome.again) => {}

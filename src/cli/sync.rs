@@ -76,7 +76,6 @@ pub async fn sync(ui: &mut Ui, context: &Context, args: &SyncArgs) -> Result<Ans
             | Step::Promote(_) => {}
         }
         tokio::select! {
-            () = context.cancel.cancelled() => return Err(Failure::unreachable("interrupted")),
             () = tokio::time::sleep_until(deadline) => {
                 return Err(Failure::unreachable(format!("not healthy after {} s: {last}", limit.as_secs())));
             }

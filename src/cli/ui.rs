@@ -1,6 +1,9 @@
 //! Ui: the terminal. Answers go to stdout and the story to stderr, so that a pipe gets the answer alone.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::failure::{Answer, Failure};
 use crate::report::paint::{Paint, Tone};
@@ -25,11 +28,15 @@ pub struct Ui {
     live: bool,
     screen: bool,
     err_screen: bool,
+    paging: Arc<AtomicBool>,
     kept: Option<String>,
 }
 
-/// A shorter text needs no pager on any terminal.
+/// The lines of a terminal that does not say how many it has.
 const SCREEN_LINES: usize = 24;
+
+/// A shell's exit codes for a program that cannot be started.
+const NOT_STARTED: [i32; 2] = [126, 127];
 
 // === impl Ui ===
 
@@ -52,6 +59,7 @@ impl Ui {
             live: err_terminal && !dumb && !quiet,
             screen: out_terminal && !dumb,
             err_screen: err_terminal && !dumb,
+            paging: Arc::default(),
             kept: None,
         }
     }
@@ -66,6 +74,7 @@ impl Ui {
             live: false,
             screen: false,
             err_screen: false,
+            paging: Arc::default(),
             kept: Some(String::new()),
         }
     }
@@ -92,6 +101,12 @@ impl Ui {
     #[must_use]
     pub fn is_screen(&self) -> bool {
         self.screen
+    }
+
+    /// Whether a pager has the keyboard at the moment.
+    #[must_use]
+    pub fn paging(&self) -> Arc<AtomicBool> {
+        self.paging.clone()
     }
 
     /// Columns of the terminal, or 80 where that is unknown.
@@ -159,30 +174,25 @@ impl Ui {
     ///
     /// As [`Ui::print`].
     pub fn page(&mut self, text: &str) -> Result<Answer, Failure> {
-        if !self.screen || text.lines().count() < SCREEN_LINES {
+        let rows = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
+        let rows = if rows == 0 { SCREEN_LINES } else { rows };
+        if !self.screen || text.lines().count() < rows {
             return self.print(text);
         }
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let pager = variable("GITSYNC_PAGER").or_else(|| variable("PAGER"));
-        let mut command = std::process::Command::new("sh");
+        let mut command = Command::new("sh");
         command
             .args(["-c", pager.as_deref().unwrap_or("less")])
-            .stdin(std::process::Stdio::piped());
+            .stdin(Stdio::piped());
         if variable("LESS").is_none() {
             // Colours stay, a short text ends by itself, and the screen is left as it was.
             command.env("LESS", "FRX");
         }
-        let Ok(mut child) = command.spawn() else {
-            return self.print(text);
-        };
-        if let Some(mut input) = child.stdin.take() {
-            // A reader that had enough closes its end.
-            let _ = input.write_all(text.as_bytes());
-        }
-        match child.wait() {
-            Ok(status) if status.success() => Ok(Answer::Yes),
-            _ => self.print(text),
-        }
+        self.paging.store(true, Ordering::Relaxed);
+        let shown = show(command, text);
+        self.paging.store(false, Ordering::Relaxed);
+        if shown { Ok(Answer::Yes) } else { self.print(text) }
     }
 
     /// Writes a failure that does not end the command; `what` says which part of it failed.
@@ -248,6 +258,19 @@ impl Ui {
         // A story that nobody can read any more is no reason to stop the work.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
+}
+
+/// Gives a text to a pager, and waits for its end; whether there was one.
+fn show(mut pager: Command, text: &str) -> bool {
+    let Ok(mut child) = pager.spawn() else {
+        return false;
+    };
+    if let Some(mut input) = child.stdin.take() {
+        // A reader that had enough closes its end.
+        let _ = input.write_all(text.as_bytes());
+    }
+    let code = child.wait().ok().and_then(|status| status.code());
+    !code.is_some_and(|code| NOT_STARTED.contains(&code))
 }
 
 /// A line, broken between words where it is longer than `width`; what follows is indented a little more than its

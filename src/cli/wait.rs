@@ -101,7 +101,6 @@ pub async fn wait(ui: &mut Ui, context: &Context, args: &WaitArgs) -> Result<Ans
         }
         told = text;
         tokio::select! {
-            () = context.cancel.cancelled() => return Err(Failure::unreachable("interrupted")),
             () = tokio::time::sleep_until(deadline) => {
                 ui.clear();
                 let text = format!("{} is not in {name} after {}: {told}", goal.told(), args.timeout);

@@ -172,6 +172,15 @@ impl Found {
     }
 }
 
+/// Whether a word of a context stands for an environment's name, as `prod` does for `production` and `stage` for `staging`.
+fn is_short_for(context: &str, name: &str) -> bool {
+    let mut words = context.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| {
+        let stem = word.trim_end_matches('e');
+        stem.len() >= 3 && name.starts_with(stem)
+    })
+}
+
 impl Scaffold {
     fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
@@ -202,7 +211,8 @@ impl Scaffold {
         let file = format!("{own}/{ENVIRONMENT_FILE}");
         let exact = contexts.iter().find(|context| *context == name);
         let near = || contexts.iter().find(|context| context.contains(name));
-        let context = exact.or_else(near);
+        let short = || contexts.iter().find(|context| is_short_for(context, name));
+        let context = exact.or_else(near).or_else(short);
         if matches!(tree.text(&file), Ok(None)) {
             self.note(match context {
                 Some(context) => format!("environment {name} is in context {context}"),
@@ -433,6 +443,21 @@ mod tests {
             "{:#?}",
             scaffold.notes
         );
+    }
+
+    #[test]
+    fn a_context_may_have_a_shorter_name_than_its_environment() {
+        for (context, name, expected) in [
+            ("prod", "production", true),
+            ("eks_eu-west-1_prod", "production", true),
+            ("stage", "staging", true),
+            ("dev", "development", true),
+            ("pre", "production", false),
+            ("eu", "europe", false),
+            ("staging", "production", false),
+        ] {
+            assert_eq!(is_short_for(context, name), expected, "{context} for {name}");
+        }
     }
 
     #[test]

@@ -79,6 +79,10 @@ fn waiting(stages: &[Stage], last: &Stage) -> String {
             format!("{}: in sync; {} does not have it yet", at.name, last.name)
         }
         (Some(true), _) => format!("{}: {}", at.name, at.message),
+        // Perhaps by an older commit; whoever waits should know all the same.
+        (Some(false), Some(Phase::Failed)) => {
+            format!("{}: not applied yet; it failed: {}", at.name, at.message)
+        }
         (Some(false), _) => format!("{}: not applied yet", at.name),
     }
 }
@@ -125,6 +129,12 @@ mod tests {
             (
                 "an older failure is none of ours",
                 (true, Some(false), Phase::Failed),
+                (false, Some(false), Phase::Synced),
+                Reached::Waiting("staging: not applied yet; it failed: because".into()),
+            ),
+            (
+                "on its way to staging",
+                (true, Some(false), Phase::Synced),
                 (false, Some(false), Phase::Synced),
                 Reached::Waiting("staging: not applied yet".into()),
             ),

@@ -98,7 +98,9 @@ async fn past(hub: &Hub, remote: &Remote, head: &Head) -> Result<(), GitError> {
         true
     });
     for environment in head.config.environments.values() {
-        let changed_by = last_change(remote, head, environment, &commits).await?;
+        let overlay = format!("{}/kustomization.yaml", environment.dir);
+        let changed_by = last_change(remote, &commits, &overlay, LOOK_BACK).await?;
+        let changed_by = changed_by.map(commit_view);
         hub.environment(&environment.name, |view| view.changed_by = changed_by);
     }
     Ok(())
@@ -127,25 +129,24 @@ fn told(commits: &[Commit], is_wanted: impl Fn(&str) -> bool, limit: usize) -> V
     commits.iter().filter(is_told).take(limit).map(view).collect()
 }
 
-/// The newest commit before which the overlay was another one.
-async fn last_change(
+/// Which of `commits`, newest first, last changed a path; only `most` of them are looked at, and the first commit of all
+/// changed everything.
+pub(super) async fn last_change<'a>(
     remote: &Remote,
-    head: &Head,
-    environment: &Environment,
-    commits: &[Commit],
-) -> Result<Option<CommitView>, GitError> {
-    let path = format!("{}/kustomization.yaml", environment.dir);
-    let now = head.snapshot.tree().read(&path);
-    for (commit, before) in commits.iter().zip(commits.iter().skip(1)).take(LOOK_BACK) {
-        let snapshot = remote.snapshot(&before.revision).await?;
-        if snapshot.tree().read(&path) != now {
-            return Ok(Some(commit_view(commit)));
+    commits: &'a [Commit],
+    path: &str,
+    most: usize,
+) -> Result<Option<&'a Commit>, GitError> {
+    let Some(newest) = commits.first() else {
+        return Ok(None);
+    };
+    let now = remote.snapshot(&newest.revision).await?.tree_id(path);
+    for (commit, before) in commits.iter().zip(commits.iter().skip(1)).take(most) {
+        if remote.snapshot(&before.revision).await?.tree_id(path) != now {
+            return Ok(Some(commit));
         }
     }
-    Ok(commits
-        .last()
-        .filter(|_| commits.len() <= LOOK_BACK)
-        .map(commit_view))
+    Ok(commits.last().filter(|_| commits.len() <= most))
 }
 
 /// A commit, for people.

@@ -1,6 +1,7 @@
 //! Rollback by itself: a promotion whose rollout failed is taken back, as a person would do it.
 
 use super::Shared;
+use super::board::last_change;
 use super::orders::{Back, OrderError, back, evidence_of, now};
 use crate::model::{EnvName, Revision};
 use crate::source::Snapshot;
@@ -64,14 +65,7 @@ pub async fn take_back(
 
 /// Whether the last commit that changed a directory was a promotion.
 async fn is_promotion_last(remote: &Remote, tip: &Snapshot, dir: &str) -> Result<bool, GitError> {
-    let present = tip.tree_id(dir);
     let history = remote.history(tip.revision(), None, HISTORY_LIMIT).await?;
-    let mut last = None;
-    for commit in &history {
-        if remote.snapshot(&commit.revision).await?.tree_id(dir) != present {
-            break;
-        }
-        last = Some(commit);
-    }
+    let last = last_change(remote, &history, dir, HISTORY_LIMIT).await?;
     Ok(last.and_then(evidence_of).is_some())
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use super::pages::blocks;
+
 #[test]
 fn every_row_of_the_pipeline_table_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -52,15 +54,15 @@ fn pages() -> Vec<(String, String)> {
 
 /// The lines of a page's command blocks that call gitsync, also of those that only readers run.
 fn calls(page: &str) -> Vec<String> {
-    let mut inside = false;
-    let mut lines = String::new();
-    for line in page.lines() {
-        match line.strip_prefix("```") {
-            Some(info) => inside = !inside && (info.starts_with("sh") || info == "console"),
-            None if inside => lines += &[line.strip_prefix("$ ").unwrap_or(line), "\n"].concat(),
-            None => {}
-        }
-    }
+    let lines = blocks(page).filter(|block| block.is_shell());
+    let lines = lines.flat_map(|block| {
+        let lines = block
+            .text
+            .lines()
+            .map(|line| line.strip_prefix("$ ").unwrap_or(line));
+        lines.map(|line| [line, "\n"].concat()).collect::<Vec<_>>()
+    });
+    let lines: String = lines.collect();
     let joined = lines.replace("\\\n", " ");
     let commands = joined
         .lines()
@@ -113,18 +115,37 @@ fn every_command_in_the_docs_is_one_that_gitsync_takes() {
 }
 
 #[test]
-fn a_block_that_no_test_runs_says_so() {
+fn every_block_of_commands_is_run_by_a_test() {
     let run = include_str!("pages.rs");
+    // What only a machine with more on it than the tests have can run.
+    let beyond = ["cargo run ", "export KUBECONFIG="];
     for (page, text) in pages() {
-        let is_run = run.contains(&format!("run(\"{page}\")"));
-        // Commands of a checkout of this project are what its own tests are run with.
-        let blocks = text.split("\n```sh\n").skip(1);
-        for block in blocks.filter_map(|block| block.split("\n```").next()) {
-            let ours = block.lines().all(|line| {
-                let command = line.trim_start();
-                command.is_empty() || command.contains("cargo ") || command.contains("rustup ")
-            });
-            assert!(is_run || ours, "{page}: write ```sh no-run above\n{block}");
+        let is_run = run.contains(&format!("\"{page}\""));
+        for block in blocks(&text).filter(|block| block.is_shell() && !block.is_run_elsewhere()) {
+            let place = format!("{page}:{}", block.line);
+            if block.info == "sh no-run" {
+                let mut lines = block.text.lines();
+                let is_beyond = lines.all(|line| beyond.iter().any(|start| line.starts_with(start)));
+                assert!(
+                    is_beyond,
+                    "{place} can be run by a test in pages.rs\n{}",
+                    block.text
+                );
+            } else {
+                assert!(is_run, "{place} is run by no test in pages.rs\n{}", block.text);
+            }
+        }
+        let indented = ["    gitsync ", "    kubectl ", "    curl ", "    cargo "];
+        let fenced: Vec<String> = blocks(&text).map(|block| block.text).collect();
+        for line in text
+            .lines()
+            .filter(|line| indented.iter().any(|start| line.starts_with(start)))
+        {
+            let is_fenced = fenced.iter().any(|block| block.contains(line));
+            assert!(
+                is_fenced,
+                "{page}: a command without a fence is run by no test\n{line}"
+            );
         }
     }
 }

@@ -117,6 +117,7 @@ Exit codes:
   4   refused by a guard
   5   superseded by a newer commit
   70  a mistake of gitsync itself
+  130 interrupted
   `gitsync check` has k6's: 99 a threshold failed, 104, 105; and 111 inconclusive, 112 target not ready
 ";
     assert_eq!(codes, expected);

@@ -16,3 +16,4 @@ mod orders;
 pub mod pages;
 mod reference;
 mod snapshots;
+mod terminal;

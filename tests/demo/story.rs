@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cli::pages;
 use crate::harness::gitsync::{Daemon, Gitsync};
 use crate::harness::wait;
 
@@ -74,6 +75,12 @@ fn processes() -> Vec<(String, String)> {
         .collect()
 }
 
+/// A story without its figures, and without where its lines break.
+fn in_words(story: &str) -> String {
+    let words = pages::shape(story).replace('─', "");
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn a_good_image_reaches_prod_a_slow_one_does_not_and_nothing_is_left() {
     let gitsync = with_own_temporary_directory();
@@ -125,6 +132,14 @@ fn a_good_image_reaches_prod_a_slow_one_does_not_and_nothing_is_left() {
     let longest = longest.map(|line| line.chars().count()).max().unwrap();
     assert!(longest <= 80, "{longest} columns\n{told}");
     assert_eq!(output.stderr, "");
+    let page = pages::text_of("README.md");
+    let shown =
+        pages::blocks(&page).find_map(|block| block.text.strip_prefix("$ gitsync demo\n").map(in_words));
+    let shown = shown.expect("because the front page shows the demo");
+    assert!(
+        in_words(told).contains(&shown),
+        "README.md says\n{shown}\nand it is\n{told}"
+    );
     assert_nothing_is_left(&gitsync, told);
 }
 

@@ -10,6 +10,7 @@ use super::git::hermetic;
 use super::output::Output;
 use super::process::{Process, guarded};
 use super::state::StateDirectory;
+use super::terminal::{Terminal, on_terminal};
 use super::wait::wait_for;
 
 /// How long a command that is not a daemon may take; more than the longest wait of the example's configuration.
@@ -73,6 +74,18 @@ impl Gitsync {
         self.prepare(&mut command);
         command.current_dir(directory).args(args);
         Output::of(command, DEADLINE)
+    }
+
+    /// Starts a command on a terminal of that many columns and rows, in a directory.
+    #[track_caller]
+    pub fn on_terminal(&self, directory: &Path, args: &[&str], size: (u16, u16)) -> Terminal {
+        let mut command = on_terminal(env!("CARGO_BIN_EXE_gitsync"));
+        self.prepare(&mut command);
+        if command.get_envs().all(|(name, _)| name != "TERM") {
+            command.env("TERM", "xterm-256color");
+        }
+        command.current_dir(directory).args(args);
+        Terminal::start(command, size.0, size.1)
     }
 
     /// Starts a daemon; everything that it writes goes to one log.

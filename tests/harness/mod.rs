@@ -21,4 +21,5 @@ pub mod sandbox;
 pub mod scene;
 pub mod state;
 pub mod tags;
+pub mod terminal;
 pub mod wait;

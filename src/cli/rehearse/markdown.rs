@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{REMARK, verdict};
+use super::text::{REMARK, reasons, verdict, word};
 use crate::diff::markdown::{self, BUDGET};
 use crate::diff::text::summary;
 use crate::diff::{Diff, files};
@@ -24,7 +24,7 @@ pub fn comment(rehearsal: &Rehearsal, shows_changes: bool) -> String {
             out,
             "| {} | {} | {counts} | {} |",
             environment.name,
-            word(&environment.applied.end),
+            marked(&environment.applied.end),
             images.join(", ")
         );
     }
@@ -54,23 +54,16 @@ fn parts(rehearsal: &Rehearsal, shows_changes: bool) -> Vec<(String, &Diff)> {
     parts
 }
 
-fn word(end: &End) -> &'static str {
-    match end {
-        End::Healthy => "✅ healthy",
-        End::Unhealthy(_) => "❌ unhealthy",
-        End::Refused(_) => "❌ refused",
-        End::Unrendered(_) => "❌ does not render",
-    }
+fn marked(end: &End) -> String {
+    let mark = match end {
+        End::Healthy => '✅',
+        End::Unhealthy(_) | End::Refused(_) | End::Unrendered(_) => '❌',
+    };
+    format!("{mark} {}", word(end))
 }
 
 fn details(title: &str, applied: &Applied) -> String {
-    let mut lines: Vec<String> = match &applied.end {
-        End::Healthy => Vec::new(),
-        End::Unhealthy(why) => vec![why.clone()],
-        End::Refused(problems) | End::Unrendered(problems) => {
-            problems.0.iter().map(ToString::to_string).collect()
-        }
-    };
+    let mut lines = reasons(&applied.end);
     lines.extend(applied.notes.iter().cloned());
     let line = |line: &String| format!("- {title}: {}\n", one_line(line));
     let lines: String = lines.iter().map(line).collect();
@@ -123,7 +116,7 @@ fn promotion_text(promotion: &PromotionRehearsal) -> String {
                 out,
                 "- commit: {subject}\n- {} {}: {counts}",
                 promotion.to,
-                word(&applied.end)
+                marked(&applied.end)
             );
             out += &details(promotion.to.as_str(), applied);
             out += &markdown::folded("the commit", &files::patch(before.tree(), edit, Paint::default()));

@@ -121,7 +121,8 @@ async fn material(checkout: &Checkout) -> Result<Material, Failure> {
 
 fn failure(error: RehearsalError) -> Failure {
     match &error {
-        RehearsalError::Start(..) | RehearsalError::Interrupted => Failure::unreachable(error),
+        RehearsalError::Start(..) => Failure::unreachable(error),
+        RehearsalError::Interrupted => Failure::interrupted(),
         RehearsalError::Cluster(_) => Failure::new(Kind::Bug, error),
     }
 }

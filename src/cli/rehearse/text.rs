@@ -62,7 +62,7 @@ fn environment_text(environment: &EnvironmentRehearsal, shows_changes: bool, sty
     let images: Vec<String> = environment.images.iter().map(short).collect();
     let mut out = format!(
         "{name} {}  {}  {}\n",
-        word(&environment.applied.end, paint),
+        ended(&environment.applied.end, paint),
         summary(environment.applied.diff.counts()),
         paint.tone(Tone::Dim, &images.join(", "))
     );
@@ -113,7 +113,7 @@ fn promotion_text(promotion: &PromotionRehearsal, style: Style) -> String {
                 out,
                 "\n{} {}  {counts}",
                 paint.tone(Tone::Strong, promotion.to.as_str()),
-                word(&applied.end, paint)
+                ended(&applied.end, paint)
             );
             out += &details(applied);
             out += &changes(applied, style);
@@ -122,24 +122,38 @@ fn promotion_text(promotion: &PromotionRehearsal, style: Style) -> String {
     out
 }
 
-fn word(end: &End, paint: Paint) -> String {
+fn ended(end: &End, paint: Paint) -> String {
+    let tone = match end {
+        End::Healthy => Tone::Good,
+        End::Unhealthy(_) | End::Refused(_) | End::Unrendered(_) => Tone::Bad,
+    };
+    paint.tone(tone, word(end))
+}
+
+/// How it ended.
+pub fn word(end: &End) -> &'static str {
     match end {
-        End::Healthy => paint.tone(Tone::Good, "healthy"),
-        End::Unhealthy(_) => paint.tone(Tone::Bad, "unhealthy"),
-        End::Refused(_) => paint.tone(Tone::Bad, "refused"),
-        End::Unrendered(_) => paint.tone(Tone::Bad, "does not render"),
+        End::Healthy => "healthy",
+        End::Unhealthy(_) => "unhealthy",
+        End::Refused(_) => "refused",
+        End::Unrendered(_) => "does not render",
     }
 }
 
-/// Why it ended so, and what else was noticed.
-fn details(applied: &Applied) -> String {
-    let mut lines: Vec<String> = match &applied.end {
+/// Why it ended so.
+pub fn reasons(end: &End) -> Vec<String> {
+    match end {
         End::Healthy => Vec::new(),
         End::Unhealthy(why) => vec![why.clone()],
         End::Refused(problems) | End::Unrendered(problems) => {
             problems.0.iter().map(ToString::to_string).collect()
         }
-    };
+    }
+}
+
+/// Why it ended so, and what else was noticed.
+fn details(applied: &Applied) -> String {
+    let mut lines = reasons(&applied.end);
     lines.extend(applied.notes.iter().map(|note| format!("note: {note}")));
     lines
         .iter()

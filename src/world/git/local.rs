@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gix::bstr::ByteSlice as _;
 use kustomize::{DirFiles, Files, FilesError, Kind};
@@ -14,7 +15,7 @@ use crate::model::Revision;
 use crate::source::{Snapshot, Tree};
 
 /// A checkout with what its configuration says.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WorkingCopy {
     /// The top directory.
     pub root: PathBuf,
@@ -26,6 +27,8 @@ pub struct WorkingCopy {
     pub head: Option<Revision>,
     /// `user.name` and `user.email`, when both are set.
     pub identity: Option<Identity>,
+    /// Opened once: that reads configuration and references, and takes as long as a small commit.
+    repository: Arc<gix::ThreadSafeRepository>,
 }
 
 /// The files of a working copy as they are on disk, uncommitted changes included.
@@ -58,14 +61,17 @@ pub(super) fn discover(dir: &Path) -> Result<WorkingCopy, GitError> {
             .string(key)
             .map(|value| value.to_str_lossy().trim().to_owned())
     };
+    let origin = url.map(|url| url.to_bstring().to_string());
+    let identity = value("user.name")
+        .zip(value("user.email"))
+        .map(|(name, email)| Identity { name, email });
     Ok(WorkingCopy {
         root,
-        origin: url.map(|url| url.to_bstring().to_string()),
+        origin,
         branch: head_name.map(|name| name.shorten().to_str_lossy().into_owned()),
         head: repository.head_id().ok().map(|id| history::revision(id.detach())),
-        identity: value("user.name")
-            .zip(value("user.email"))
-            .map(|(name, email)| Identity { name, email }),
+        identity,
+        repository: Arc::new(repository.into_sync()),
     })
 }
 
@@ -91,7 +97,7 @@ impl WorkingCopy {
             dir: self.root.clone(),
             reason,
         };
-        let repository = gix::open(&self.root).map_err(|error| wrong(error.to_string()))?;
+        let repository = self.repository.to_thread_local();
         // `rev^{commit}` is the commit that a tag is about.
         let found = repository.rev_parse_single(format!("{name}^{{commit}}").as_str());
         let id = found.map_err(|error| wrong(format!("`{name}` stands for no commit: {error}")))?;
@@ -109,7 +115,7 @@ impl WorkingCopy {
             reason,
         };
         let ids = (self.resolve(one)?, self.resolve(two)?);
-        let repository = gix::open(&self.root).map_err(|error| wrong(error.to_string()))?;
+        let repository = self.repository.to_thread_local();
         let base = repository.merge_base(history::object_id(&ids.0)?, history::object_id(&ids.1)?);
         let base = base.map_err(|error| wrong(error.to_string()))?;
         let none = || {
@@ -126,11 +132,7 @@ impl WorkingCopy {
     ///
     /// When the checkout's repository does not have them.
     pub fn history(&self, from: &Revision, limit: usize) -> Result<Vec<Commit>, GitError> {
-        let repository = gix::open(&self.root).map_err(|error| GitError::Local {
-            dir: self.root.clone(),
-            reason: error.to_string(),
-        })?;
-        history::history(&repository, from, None, limit)
+        history::history(&self.repository.to_thread_local(), from, None, limit)
     }
 
     /// The files of a commit that the checkout's repository has.
@@ -139,11 +141,7 @@ impl WorkingCopy {
     ///
     /// When it has no such commit.
     pub fn snapshot(&self, revision: &Revision) -> Result<Snapshot, GitError> {
-        let repository = gix::open(&self.root).map_err(|error| GitError::Local {
-            dir: self.root.clone(),
-            reason: error.to_string(),
-        })?;
-        tree::snapshot(repository, revision)
+        tree::snapshot(self.repository.to_thread_local(), revision)
     }
 }
 
