@@ -6,6 +6,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use kustomize::edit::{NewImage, set_image, set_replicas};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -442,5 +445,119 @@ fn two_hundred_files_take_every_kind_of_edit() {
         shapes.len(),
         16,
         "every shape, with both line ends, with and without images: {shapes:?}"
+    );
+}
+
+/// The kustomization files below a directory.
+fn kustomizations(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default();
+        if path.is_dir() {
+            kustomizations(&path, found);
+        } else if ["kustomization.yaml", "kustomization.yml", "Kustomization"]
+            .iter()
+            .any(|known| name == *known)
+        {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether a text is a kustomization whose `images` and `replicas` are lists of mappings, or not there.
+fn is_well_formed(text: &str) -> bool {
+    let Ok(nodes) = manifest::yaml::read(text, "kustomization.yaml") else {
+        return false;
+    };
+    let [node] = nodes.as_slice() else { return false };
+    let Ok(data) = node.to_json() else { return false };
+    let is_list = |value: &Value| {
+        value
+            .as_array()
+            .is_some_and(|items| items.iter().all(Value::is_object))
+    };
+    data.is_object()
+        && ["images", "replicas"]
+            .iter()
+            .all(|key| data[key].is_null() || is_list(&data[key]))
+}
+
+/// Edits one file that somebody wrote: the data is what is asked for, and no line goes but those of the entry.
+fn edit_a_file(text: &str, name: &str, ask: &Ask) -> Result<(), String> {
+    let set = |text: &str| match ask {
+        Ask::Image(image) => set_image(text, name, image),
+        Ask::Replicas(count) => set_replicas(text, name, *count),
+    };
+    let after = set(text).map_err(|error| error.to_string())?;
+    if data(&after) != wanted(text, name, ask) {
+        return Err(format!("the data is not what was asked for:\n{after}"));
+    }
+    if set(&after).map_err(|error| error.to_string())? != after {
+        return Err("a second time changes it again".to_owned());
+    }
+    let (old, new): (Vec<&str>, Vec<&str>) = (text.lines().collect(), after.lines().collect());
+    let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let most = old.len().min(new.len()) - start;
+    let tails = old.iter().rev().zip(new.iter().rev());
+    let end = tails.take(most).take_while(|(a, b)| a == b).count();
+    let of_the_entry = [
+        "name",
+        "newName",
+        "newTag",
+        "digest",
+        "count",
+        "images",
+        "replicas",
+        "tagSuffix",
+    ];
+    match old[start..old.len() - end]
+        .iter()
+        .find(|line| !of_the_entry.iter().any(|key| line.contains(key)))
+    {
+        Some(line) => Err(format!("the line {line:?} went:\n{after}")),
+        None => Ok(()),
+    }
+}
+
+#[test]
+#[ignore = "wants GITSYNC_KUSTOMIZATIONS, a directory with kustomizations that people wrote"]
+fn files_that_people_wrote_take_every_kind_of_edit() {
+    let dir =
+        std::env::var("GITSYNC_KUSTOMIZATIONS").expect("because GITSYNC_KUSTOMIZATIONS names a directory");
+    let mut files = Vec::new();
+    kustomizations(Path::new(&dir), &mut files);
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[8; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let edits = asks();
+    let (mut edited, mut wrong) = (0, Vec::new());
+    for file in &files {
+        let Ok(text) = fs::read_to_string(file) else {
+            continue;
+        };
+        if !is_well_formed(&text) {
+            continue;
+        }
+        edited += 1;
+        let known: Vec<String> = ["images", "replicas"]
+            .iter()
+            .flat_map(|key| data(&text)[key].as_array().cloned().unwrap_or_default())
+            .filter_map(|item| Some(item["name"].as_str()?.to_owned()))
+            .collect();
+        for name in known.iter().map(String::as_str).chain(["team-new/one"]) {
+            for _ in 0..3 {
+                let ask = edits.new_tree(&mut runner).unwrap().current();
+                if let Err(error) = edit_a_file(&text, name, &ask) {
+                    wrong.push(format!("{}: {ask:?} of {name}: {error}", file.display()));
+                }
+            }
+        }
+    }
+    println!("{edited} of {} files", files.len());
+    assert!(edited >= 200, "only {edited} files");
+    assert!(
+        wrong.is_empty(),
+        "{} are wrong:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(5)].join("\n\n")
     );
 }
