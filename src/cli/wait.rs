@@ -91,7 +91,11 @@ pub async fn wait(ui: &mut Ui, context: &Context, args: &WaitArgs) -> Result<Ans
                 ui.clear();
                 let text = format!("{} was superseded: {why}", goal.told());
                 annotate(ui, args.annotate, "warning", &text)?;
-                return Err(Failure::new(Kind::Superseded, text));
+                let failure = Failure::new(Kind::Superseded, text);
+                return Err(match &goal {
+                    Goal::Image(_) => failure.hint("an image that no commit asks for yet counts as superseded too: `gitsync image set` first"),
+                    Goal::Commit(_) => failure,
+                });
             }
             Reached::Waiting(text) => text,
         };
