@@ -7,9 +7,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with what it met")]
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use kustomize::edit::{NewImage, set_image, set_replicas};
+use kustomize::edit::{EditError, NewImage, set_image, set_replicas};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -346,13 +347,27 @@ fn wanted(text: &str, name: &str, ask: &Ask) -> Value {
     data
 }
 
+/// The text after an edit.
+fn edited(text: &str, name: &str, ask: &Ask) -> Result<String, EditError> {
+    match ask {
+        Ask::Image(image) => set_image(text, name, image),
+        Ask::Replicas(count) => set_replicas(text, name, *count),
+    }
+}
+
+/// Which of the old lines are no longer there, or stand among new ones.
+fn gone(old: &[&str], new: &[&str]) -> Range<usize> {
+    let start = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let most = old.len().min(new.len()) - start;
+    let tails = old.iter().rev().zip(new.iter().rev());
+    let end = tails.take(most).take_while(|(a, b)| a == b).count();
+    start..old.len() - end
+}
+
 /// Edits one file, and checks everything that has to hold of the result.
 fn check(habits: &Habits, name: &str, ask: &Ask) -> Result<(), TestCaseError> {
     let (before, own) = habits.text(name);
-    let set = |text: &str| match ask {
-        Ask::Image(image) => set_image(text, name, image),
-        Ask::Replicas(count) => set_replicas(text, name, *count),
-    };
+    let set = |text: &str| edited(text, name, ask);
     let after = match set(&before) {
         Ok(after) => after,
         Err(error) => return Err(TestCaseError::fail(format!("{error}\n{before}"))),
@@ -366,12 +381,8 @@ fn check(habits: &Habits, name: &str, ask: &Ask) -> Result<(), TestCaseError> {
         before.split_inclusive('\n').collect(),
         after.split_inclusive('\n').collect(),
     );
-    let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let most = old.len().min(new.len()) - start;
-    let tails = old.iter().rev().zip(new.iter().rev());
-    let end = tails.take(most).take_while(|(a, b)| a == b).count();
-    let gone = &old[start..old.len() - end];
-    for (line, number) in gone.iter().zip(start..) {
+    let gone = gone(&old, &new);
+    for (line, number) in old[gone.clone()].iter().zip(gone) {
         // A last line without a newline gets one when something follows it.
         let continued = number + 1 == old.len() && new.get(number).is_some_and(|next| next.starts_with(line));
         prop_assert!(
@@ -484,10 +495,7 @@ fn is_well_formed(text: &str) -> bool {
 
 /// Edits one file that somebody wrote: the data is what is asked for, and no line goes but those of the entry.
 fn edit_a_file(text: &str, name: &str, ask: &Ask) -> Result<(), String> {
-    let set = |text: &str| match ask {
-        Ask::Image(image) => set_image(text, name, image),
-        Ask::Replicas(count) => set_replicas(text, name, *count),
-    };
+    let set = |text: &str| edited(text, name, ask);
     let after = set(text).map_err(|error| error.to_string())?;
     if data(&after) != wanted(text, name, ask) {
         return Err(format!("the data is not what was asked for:\n{after}"));
@@ -496,10 +504,6 @@ fn edit_a_file(text: &str, name: &str, ask: &Ask) -> Result<(), String> {
         return Err("a second time changes it again".to_owned());
     }
     let (old, new): (Vec<&str>, Vec<&str>) = (text.lines().collect(), after.lines().collect());
-    let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let most = old.len().min(new.len()) - start;
-    let tails = old.iter().rev().zip(new.iter().rev());
-    let end = tails.take(most).take_while(|(a, b)| a == b).count();
     let of_the_entry = [
         "name",
         "newName",
@@ -510,7 +514,7 @@ fn edit_a_file(text: &str, name: &str, ask: &Ask) -> Result<(), String> {
         "replicas",
         "tagSuffix",
     ];
-    match old[start..old.len() - end]
+    match old[gone(&old, &new)]
         .iter()
         .find(|line| !of_the_entry.iter().any(|key| line.contains(key)))
     {
