@@ -16,7 +16,7 @@ mod flow;
 #[expect(dead_code, reason = "the tests' harness, of which this needs a part")]
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
-#[path = "../shared/options.rs"]
+#[path = "../common/options.rs"]
 mod options;
 #[expect(dead_code, reason = "the benchmark of the load check asks it more")]
 #[path = "../load/server.rs"]

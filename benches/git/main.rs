@@ -13,9 +13,9 @@
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 mod history;
-#[path = "../shared/options.rs"]
+#[path = "../common/options.rs"]
 mod options;
-#[path = "../shared/spread.rs"]
+#[path = "../common/spread.rs"]
 mod spread;
 
 use std::fs;

@@ -10,9 +10,9 @@
 #[path = "../../tests/harness/binaries.rs"]
 mod binaries;
 mod cost;
-#[path = "../shared/gnu_time.rs"]
+#[path = "../common/gnu_time.rs"]
 mod gnu_time;
-#[path = "../shared/options.rs"]
+#[path = "../common/options.rs"]
 mod options;
 mod server;
 mod simulation;

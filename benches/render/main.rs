@@ -8,7 +8,7 @@
 
 #[path = "../../tests/harness/binaries.rs"]
 mod binaries;
-#[path = "../shared/gnu_time.rs"]
+#[path = "../common/gnu_time.rs"]
 mod gnu_time;
 mod measure;
 mod trees;

@@ -11,9 +11,9 @@
 #[path = "../../tests/harness/binaries.rs"]
 mod binaries;
 #[expect(dead_code, reason = "CPU time of so short a run is less than a tick")]
-#[path = "../shared/gnu_time.rs"]
+#[path = "../common/gnu_time.rs"]
 mod gnu_time;
-#[path = "../shared/spread.rs"]
+#[path = "../common/spread.rs"]
 mod spread;
 
 use std::fs;
