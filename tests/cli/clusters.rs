@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sandbox::{Behaviour, Cluster, Handle, Options, kubeconfig};
 
+use crate::harness::git::Remote;
 use crate::harness::runtime::block_on;
 use crate::harness::state::StateDirectory;
 use crate::harness::tags;
@@ -49,6 +50,15 @@ impl Clusters {
     pub fn client(&self, cluster: usize, manager: &str) -> sandbox::Client {
         self.handles[cluster].cluster().client(manager)
     }
+}
+
+/// The example's repository with `v2` in staging and `v1` in prod, and with a check that is over soon.
+pub fn two_versions() -> Remote {
+    let remote = Remote::example();
+    remote.replace("policies/load-check.yaml", "duration: 10s", "duration: 1s");
+    remote.replace("environments/staging/kustomization.yaml", "abc123de", "v2");
+    remote.replace("environments/prod/kustomization.yaml", "9f31c0de", "v1");
+    remote
 }
 
 fn behaviour(image: &str) -> Behaviour {

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use regex::Regex;
 
-use super::clusters::Clusters;
-use crate::harness::git::{Remote, edit, git};
+use super::clusters::{Clusters, two_versions};
+use crate::harness::git::{edit, git};
 use crate::harness::gitsync::Gitsync;
 
 const IMAGE: &str = "sanjeev-thiyagarajan/jenkins-flask-app";
@@ -96,10 +96,7 @@ impl Session {
 #[test]
 fn every_command_answers_as_it_did() {
     let clusters = Clusters::start(&["staging", "prod"]);
-    let remote = Remote::example();
-    remote.replace("policies/load-check.yaml", "duration: 10s", "duration: 1s");
-    remote.replace("environments/staging/kustomization.yaml", "abc123de", "v2");
-    remote.replace("environments/prod/kustomization.yaml", "9f31c0de", "v1");
+    let remote = two_versions();
     let copy = remote.clone_to("copy");
     let broken = remote.clone_to("broken");
     let mut session = Session {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use super::clusters::Clusters;
+use super::clusters::{Clusters, two_versions};
 use crate::harness::git::{Remote, edit};
 use crate::harness::gitsync::Gitsync;
 use crate::harness::terminal::{CTRL_C, lines};
@@ -88,10 +88,7 @@ struct Fleet {
 impl Fleet {
     fn start() -> Self {
         let clusters = Clusters::start(&["staging", "prod"]);
-        let remote = Remote::example();
-        remote.replace("policies/load-check.yaml", "duration: 10s", "duration: 1s");
-        remote.replace("environments/staging/kustomization.yaml", "abc123de", "v2");
-        remote.replace("environments/prod/kustomization.yaml", "9f31c0de", "v1");
+        let remote = two_versions();
         let copy = remote.clone_to("copy");
         let gitsync = Gitsync::new().env("KUBECONFIG", &clusters.kubeconfig);
         for environment in ["staging", "prod"] {
