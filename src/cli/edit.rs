@@ -15,7 +15,7 @@ use crate::reconcile::orders::OrderError;
 use crate::source::Snapshot;
 use crate::world::git::{GitError, PushError};
 use crate::world::lease::Leader;
-use crate::world::write_back::{Draft, Plan, Written, write_back};
+use crate::world::write_back::{Draft, Plan, Writer, Written};
 
 /// Options of every command that writes to git.
 #[derive(Debug, Clone, clap::Args)]
@@ -74,7 +74,12 @@ where
         last.replace(Some(wish));
         Ok::<_, Failure>(Plan::<()>::Commit(Draft { dir, edit, message }))
     };
-    let written = write_back(&remote, &context.identity(), &Leader::alone(), |_| {}, plan).await?;
+    let writer = Writer {
+        remote: &remote,
+        identity: &context.identity(),
+        leader: &Leader::alone(),
+    };
+    let written = writer.write_back(|_| {}, plan).await?;
     let wish = last
         .into_inner()
         .expect("because a plan was asked before anything was written");

@@ -27,11 +27,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::load_check::limits::Limits;
-use crate::source::Snapshot;
-use crate::world::git::{GitError, Identity, PushError};
+use crate::world::git::Identity;
 use crate::world::lease::Leader;
 use crate::world::remote::Remote;
-use crate::world::write_back::{Plan, Written, write_back};
+use crate::world::write_back::Writer;
 use election::Election;
 use feed::Feed;
 use hub::Hub;
@@ -62,17 +61,13 @@ pub struct Shared {
 // === impl Shared ===
 
 impl Shared {
-    /// Writes to git what follows by itself, for which this replica has to lead.
-    async fn write_back<T, E, F>(
-        &self,
-        on_conflict: impl Fn(&PushError),
-        plan: impl Fn(Snapshot) -> F,
-    ) -> Result<Written<T>, E>
-    where
-        F: Future<Output = Result<Plan<T>, E>>,
-        E: From<GitError> + From<PushError>,
-    {
-        write_back(&self.remote, &self.identity, &self.leader, on_conflict, plan).await
+    /// Who writes to git what follows by itself, for which this replica has to lead.
+    fn writer(&self) -> Writer<'_> {
+        Writer {
+            remote: &self.remote,
+            identity: &self.identity,
+            leader: &self.leader,
+        }
     }
 }
 

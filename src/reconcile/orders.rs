@@ -25,7 +25,7 @@ use crate::world::cluster::connect::{ConnectError, connect};
 use crate::world::git::{Commit, GitError, Identity, PushError};
 use crate::world::lease::Leader;
 use crate::world::remote::Remote;
-use crate::world::write_back::{Draft, Plan, Written, write_back};
+use crate::world::write_back::{Draft, Plan, Writer, Written};
 
 /// How far back a state is looked for.
 const HISTORY_LIMIT: usize = 10_000;
@@ -311,7 +311,12 @@ async fn carry_out(shared: &Shared, name: &EnvName, order: Order, by: &str) -> R
         ..Identity::clone(&shared.identity)
     };
     // A person orders this, whichever replica was asked; only what follows by itself needs a leader.
-    let written = write_back(&shared.remote, &identity, &Leader::alone(), |_| {}, plan).await?;
+    let writer = Writer {
+        remote: &shared.remote,
+        identity: &identity,
+        leader: &Leader::alone(),
+    };
+    let written = writer.write_back(|_| {}, plan).await?;
     let wish = last.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (done, idle) = wish.map(|wish| (wish.done, wish.idle)).unwrap_or_default();
     Ok(match written {

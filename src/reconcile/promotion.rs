@@ -160,7 +160,7 @@ pub async fn promote(
             Proposal::Refused(why) => Plan::Leave(Promoted::Refused(why)),
         })
     };
-    Ok(match shared.write_back(on_conflict, plan).await? {
+    Ok(match shared.writer().write_back(on_conflict, plan).await? {
         Written::Pushed(revision) => Promoted::Pushed(revision),
         Written::Unchanged => Promoted::Nothing,
         Written::Left(promoted) => promoted,

@@ -56,7 +56,7 @@ pub async fn take_back(
             message: wish.message,
         }))
     };
-    Ok(match shared.write_back(on_conflict, plan).await? {
+    Ok(match shared.writer().write_back(on_conflict, plan).await? {
         Written::Pushed(revision) => RolledBack::Pushed(revision),
         Written::Unchanged => RolledBack::Left("it is as it was before the promotion".to_owned()),
         Written::Left(why) => RolledBack::Left(why),

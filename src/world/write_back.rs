@@ -47,48 +47,64 @@ pub enum Written<T> {
     Left(T),
 }
 
-/// Fetches the tip, asks `plan` what to make of it, pushes that if `leader` still leads, and begins again when the branch
-/// moved, which `on_conflict` is told of each time.
-///
-/// # Errors
-///
-/// Those of the plan; when the remote cannot be fetched from; when the push is refused, or not confirmed in ten tries.
-pub async fn write_back<T, E, F>(
-    remote: &Remote,
-    identity: &Identity,
-    leader: &Leader,
-    on_conflict: impl Fn(&PushError),
-    plan: impl Fn(Snapshot) -> F,
-) -> Result<Written<T>, E>
-where
-    F: Future<Output = Result<Plan<T>, E>>,
-    E: From<GitError> + From<PushError>,
-{
-    let mut pause = FIRST_PAUSE;
-    let mut attempt = 1;
-    loop {
-        let tip = remote.fetch().await?.revision;
-        let draft = match plan(remote.snapshot(&tip).await?).await? {
-            Plan::Commit(draft) => draft,
-            Plan::Leave(why) => return Ok(Written::Left(why)),
-        };
-        let Draft { dir, edit, message } = draft;
-        match remote
-            .commit_and_push(leader, &tip, &edit, &message, identity, &dir)
-            .await
-        {
-            Ok(Some(pushed)) => return Ok(Written::Pushed(pushed.revision)),
-            Ok(None) => return Ok(Written::Unchanged),
-            Err(error) if error.retryable() && attempt < TRIES => {
-                tracing::info!(%error, attempt, "the commit is tried again on the new tip");
-                if matches!(error, PushError::Moved { .. }) {
-                    on_conflict(&error);
+/// Who writes to a branch.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    /// The branch.
+    pub remote: &'a Remote,
+    /// Who commits.
+    pub identity: &'a Identity,
+    /// The proof that this replica may.
+    pub leader: &'a Leader,
+}
+
+impl Writer<'_> {
+    /// Fetches the tip, asks `plan` what to make of it, pushes that if the leader still leads, and begins again when the branch
+    /// moved, which `on_conflict` is told of each time.
+    ///
+    /// # Errors
+    ///
+    /// Those of the plan; when the remote cannot be fetched from; when the push is refused, or not confirmed in ten tries.
+    pub async fn write_back<T, E, F>(
+        self,
+        on_conflict: impl Fn(&PushError),
+        plan: impl Fn(Snapshot) -> F,
+    ) -> Result<Written<T>, E>
+    where
+        F: Future<Output = Result<Plan<T>, E>>,
+        E: From<GitError> + From<PushError>,
+    {
+        let Self {
+            remote,
+            identity,
+            leader,
+        } = self;
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            let tip = remote.fetch().await?.revision;
+            let draft = match plan(remote.snapshot(&tip).await?).await? {
+                Plan::Commit(draft) => draft,
+                Plan::Leave(why) => return Ok(Written::Left(why)),
+            };
+            let Draft { dir, edit, message } = draft;
+            match remote
+                .commit_and_push(leader, &tip, &edit, &message, identity, &dir)
+                .await
+            {
+                Ok(Some(pushed)) => return Ok(Written::Pushed(pushed.revision)),
+                Ok(None) => return Ok(Written::Unchanged),
+                Err(error) if error.retryable() && attempt < TRIES => {
+                    tracing::info!(%error, attempt, "the commit is tried again on the new tip");
+                    if matches!(error, PushError::Moved { .. }) {
+                        on_conflict(&error);
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    attempt += 1;
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                attempt += 1;
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
         }
     }
 }
