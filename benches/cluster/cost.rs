@@ -14,6 +14,13 @@ pub struct Cost {
     requests: usize,
 }
 
+impl Cost {
+    /// Wall time in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.wall.as_secs_f64()
+    }
+}
+
 /// Runs some work whose requests are those of the user agent.
 pub fn measure(fleet: &Fleet, agent: &str, work: impl FnOnce()) -> Cost {
     let (since, cpu) = (fleet.now(), children());
@@ -42,6 +49,13 @@ pub fn median<T: Ord + Copy>(values: impl Iterator<Item = T>) -> T {
     let mut values: Vec<T> = values.collect();
     values.sort_unstable();
     values[values.len() / 2]
+}
+
+/// The figure in the middle of so many runs.
+pub fn median_of(runs: usize, mut figure: impl FnMut() -> f64) -> f64 {
+    let mut figures: Vec<f64> = (0..runs).map(|_| figure()).collect();
+    figures.sort_by(f64::total_cmp);
+    figures[runs / 2]
 }
 
 /// The CPU time of all programs that ended.

@@ -1,5 +1,7 @@
 //! The daemon: what it costs at rest, how fast a commit is applied, and how fast drift is put right.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -22,35 +24,100 @@ const COMMITS: usize = 10;
 const EDITS: usize = 200;
 /// How long the daemon is watched at rest.
 const REST: Duration = Duration::from_secs(20);
+/// What webhooks are signed with.
+const SECRET: &str = "a secret of the benchmark";
+
+/// What following some commits showed: times until the commit was applied, from the push and from the fetch, and requests
+/// until the daemon rested again.
+struct Followed {
+    pushed: Vec<Duration>,
+    fetched: Vec<Duration>,
+    requests: Vec<usize>,
+}
 
 /// Starts the daemon and prints one row for each figure.
 pub fn measure(fleet: &Fleet) {
-    let daemon = fleet.daemon();
-    wait_for(DEADLINE, "the daemon rests", || {
-        let log = daemon.log();
-        log.contains("in sync and healthy").then_some(()).ok_or(log)
-    });
-    let since = settled(fleet);
-    let process = process_of(&fleet.url()).expect("because the daemon was started for this repository");
-    let before = cpu_of(process);
-    std::thread::sleep(REST);
-    let (asked, cpu) = (fleet.requests("gitsync", since).len(), cpu_of(process) - before);
     println!("\n| daemon | figure |\n|---|--:|");
+    let daemon = fleet.daemon();
+    let since = settle(fleet, &daemon);
+    let before = cpu_of(process_of(&fleet.url()));
+    std::thread::sleep(REST);
+    let asked = fleet.requests("gitsync", since).len();
+    let cpu = cpu_of(process_of(&fleet.url())) - before;
     println!("| API requests at rest, in {} s | {asked} |", REST.as_secs());
     println!(
         "| CPU time at rest, in {} s | {} ms |",
         REST.as_secs(),
         cpu.as_millis()
     );
-    println!("| resident memory at rest | {} |", resident(process, "VmRSS"));
+    let memory = |line: &str| format!("{:.1} MiB", resident(fleet, line));
+    println!("| resident memory at rest | {} |", memory("VmRSS"));
+    println!("| … of which the program's file | {} |", memory("RssFile"));
+    let mut followed = commits(fleet, &daemon, COMMITS, || ());
+    print_times("one changed tag, pushed → applied", &mut followed.pushed);
+    print_times("one changed tag, fetched → applied", &mut followed.fetched);
     println!(
-        "| … of which the program's file | {} |",
-        resident(process, "RssFile")
+        "| one changed tag, API requests until rest, median | {} |",
+        median(followed.requests.into_iter())
     );
-    commits(fleet, &daemon);
     edits(fleet);
-    println!("| resident memory at the end | {} |", resident(process, "VmRSS"));
-    println!("| largest resident memory | {} |", resident(process, "VmHWM"));
+    println!("| resident memory at the end | {} |", memory("VmRSS"));
+    println!("| largest resident memory | {} |", memory("VmHWM"));
+    drop(daemon);
+    webhooks(fleet);
+}
+
+/// Memory and speed of a daemon that begins: MiB at rest, the largest until then, and seconds from the fetch of a commit
+/// that changes a tag to its apply.
+pub fn start_and_follow(fleet: &Fleet) -> (f64, f64, f64) {
+    let daemon = fleet.daemon();
+    settle(fleet, &daemon);
+    let (rest, most) = (resident(fleet, "VmRSS"), resident(fleet, "VmHWM"));
+    if fleet.apps() == 0 {
+        return (rest, most, 0.0);
+    }
+    let followed = commits(fleet, &daemon, 5, || ());
+    (rest, most, median(followed.fetched.into_iter()).as_secs_f64())
+}
+
+/// Commits to a repository behind HTTP, each told by a webhook.
+fn webhooks(fleet: &Fleet) {
+    let (server, secret) = (fleet.serve(), fleet.secret_file(SECRET));
+    let daemon = fleet.daemon_at(
+        &server.url(),
+        &["--listen", "127.0.0.1:0", "--hook-secret-file", &secret],
+    );
+    settle(fleet, &daemon);
+    let address = daemon.address();
+    let mut followed = commits(fleet, &daemon, COMMITS, || tell(&address));
+    print_times(
+        "one changed tag, pushed and told by a webhook → applied",
+        &mut followed.pushed,
+    );
+}
+
+/// Tells a daemon of a push, as GitLab does.
+fn tell(address: &str) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let delivery = Timestamp::now().as_nanosecond();
+    write!(
+        stream,
+        "POST /hook HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nX-Gitlab-Token: {SECRET}\r\n\
+         X-Gitlab-Event-UUID: {delivery}\r\nContent-Length: 2\r\n\r\n{{}}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+}
+
+/// Waits until everything is healthy and the daemon rests; with the number of requests so far.
+fn settle(fleet: &Fleet, daemon: &Daemon) -> usize {
+    wait_for(DEADLINE, "everything is healthy", || {
+        let log = daemon.log();
+        log.contains("in sync and healthy").then_some(()).ok_or(log)
+    });
+    settled(fleet)
 }
 
 /// Waits until nothing is asked for two seconds, and gives the number of requests so far.
@@ -67,14 +134,15 @@ fn settled(fleet: &Fleet) -> usize {
     })
 }
 
-/// One changed tag, from the fetched commit to the applied object.
-fn commits(fleet: &Fleet, daemon: &Daemon) {
+/// Some commits that each change a tag; after each push, `tell` may say so.
+fn commits(fleet: &Fleet, daemon: &Daemon, count: usize, tell: impl Fn()) -> Followed {
     let (mut pushed, mut times, mut requests) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..COMMITS {
+    for _ in 0..count {
         let since = settled(fleet);
         let before = daemon.log().len();
         fleet.next_image();
         let push = Timestamp::now();
+        tell();
         let (fetched, applied) = wait_for(DEADLINE, "the commit is applied", || {
             let log = daemon.log();
             let new = &log[before..];
@@ -92,12 +160,11 @@ fn commits(fleet: &Fleet, daemon: &Daemon) {
         settled(fleet);
         requests.push(fleet.requests("gitsync", since).len());
     }
-    print_times("one changed tag, pushed → applied", &mut pushed);
-    print_times("one changed tag, fetched → applied", &mut times);
-    println!(
-        "| one changed tag, API requests until rest, median | {} |",
-        median(requests.into_iter())
-    );
+    Followed {
+        pushed,
+        fetched: times,
+        requests,
+    }
 }
 
 /// Edits by hand, from the answer to the edit to the moment at which the object is right again.
@@ -144,25 +211,26 @@ fn print_times(what: &str, times: &mut [Duration]) {
 }
 
 /// The daemon of a repository, among all processes.
-fn process_of(url: &str) -> Option<u32> {
-    let processes = std::fs::read_dir("/proc").ok()?;
+fn process_of(url: &str) -> u32 {
     let is_daemon = |process: &u32| {
         let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).into_owned();
         let words: Vec<&str> = command.split('\0').collect();
         words[0].ends_with("/gitsync") && words.contains(&"run") && words.contains(&url)
     };
+    let processes = std::fs::read_dir("/proc").unwrap();
     processes
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .find(is_daemon)
+        .expect("because the daemon was started for this repository")
 }
 
-/// A line of a process's status, in MiB.
-fn resident(process: u32, line: &str) -> String {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+/// A line of the status of the fleet's daemon, in MiB.
+fn resident(fleet: &Fleet, line: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process_of(&fleet.url()))).unwrap();
     let found = status
         .lines()
         .find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
-    let kib: Option<f64> = found.and_then(|text| text.split_whitespace().next()?.parse().ok());
-    kib.map_or("unknown".to_owned(), |kib| format!("{:.1} MiB", kib / 1024.0))
+    let kib: f64 = found.unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    kib / 1024.0
 }

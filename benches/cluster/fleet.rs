@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::harness::control_plane::kubeconfig::Kubeconfig;
 use crate::harness::control_plane::{ControlPlane, Request};
 use crate::harness::git::{Remote, edit, git};
+use crate::harness::git_server::GitServer;
 use crate::harness::gitsync::{Daemon, Gitsync};
 use crate::harness::kubectl;
 use crate::harness::output::Output;
@@ -71,7 +72,11 @@ impl Fleet {
     fn commit(&self) {
         let clone = self.remote.clone_to("fleet");
         let dir = clone.join(DIR);
-        write_apps(&dir, self.apps);
+        if self.apps > 0 {
+            write_apps(&dir, self.apps);
+        } else {
+            write_namespace(&dir);
+        }
         let environment = format!(
             "apiVersion: gitsync.dev/v1alpha1\nkind: Environment\nmetadata: {{name: {NAME}}}\nspec:\n  cluster: {{context: {NAME}}}\n  \
              sync: {{interval: 2s, timeout: 10m}}\n"
@@ -205,7 +210,24 @@ impl Fleet {
 
     /// Starts the daemon.
     pub fn daemon(&self) -> Daemon {
-        self.gitsync.daemon(&["run", "--repo", &self.remote.url()])
+        self.daemon_at(&self.remote.url(), &[])
+    }
+
+    /// Starts the daemon for another URL of the repository, with further arguments.
+    pub fn daemon_at(&self, url: &str, args: &[&str]) -> Daemon {
+        self.gitsync.daemon(&[&["run", "--repo", url], args].concat())
+    }
+
+    /// Serves the repository by HTTP.
+    pub fn serve(&self) -> GitServer {
+        GitServer::start(&self.remote, None)
+    }
+
+    /// Writes a secret into a file, and gives its path.
+    pub fn secret_file(&self, secret: &str) -> String {
+        let path = self.files.path().join("secret");
+        fs::write(&path, secret).unwrap();
+        path.display().to_string()
     }
 
     /// Edits an app's ConfigMap by hand.
@@ -259,4 +281,12 @@ pub fn write_apps(dir: &Path, apps: usize) {
         "registry.example.com/solo:v1.0.0",
     );
     edit(&dir.join(SOLO), all, solo);
+}
+
+/// Writes an overlay with nothing but the namespace.
+fn write_namespace(dir: &Path) {
+    fs::create_dir_all(dir).unwrap();
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n");
+    fs::write(dir.join("namespace.yaml"), namespace).unwrap();
+    fs::write(dir.join("kustomization.yaml"), "resources:\n- namespace.yaml\n").unwrap();
 }

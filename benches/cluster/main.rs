@@ -13,6 +13,7 @@ mod cost;
 mod daemon;
 mod fleet;
 mod flow;
+mod growth;
 #[expect(dead_code, reason = "the tests' harness, of which this needs a part")]
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
@@ -30,7 +31,7 @@ use fleet::Fleet;
 use options::option;
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 4] = ["diff", "sync", "daemon", "flow"];
+const PARTS: [&str; 5] = ["diff", "sync", "daemon", "flow", "growth"];
 
 fn main() {
     let apps = option("--apps").and_then(|apps| apps.parse().ok()).unwrap_or(200);
@@ -41,9 +42,19 @@ fn main() {
     for part in &only {
         assert!(PARTS.contains(part), "--only takes some of {PARTS:?}, not {part}");
     }
-    if only == ["flow"] {
-        return flow::measure(apps);
+    if only.iter().any(|part| ["diff", "sync", "daemon"].contains(part)) {
+        one_environment(apps, &only);
     }
+    if only.contains(&"flow") {
+        flow::measure(apps);
+    }
+    if only.contains(&"growth") {
+        growth::measure();
+    }
+}
+
+/// The parts that share a cluster with one environment.
+fn one_environment(apps: usize, only: &[&str]) {
     let fleet = Fleet::start(apps);
     println!("### {} objects\n", fleet.objects());
     if std::env::args().any(|argument| argument == "--hold") {
@@ -64,9 +75,5 @@ fn main() {
     }
     if only.contains(&"daemon") {
         daemon::measure(&fleet);
-    }
-    drop(fleet);
-    if only.contains(&"flow") {
-        flow::measure(apps);
     }
 }

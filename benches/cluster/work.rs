@@ -124,13 +124,15 @@ fn kubectl_diff(fleet: &Fleet) -> Cost {
     })
 }
 
-fn sync(fleet: &Fleet) -> Cost {
+/// Applies the branch's tip by gitsync.
+pub fn sync(fleet: &Fleet) -> Cost {
     measure(fleet, "gitsync", || {
         drop(fleet.gitsync(&["sync", "--env", fleet::NAME]).ok())
     })
 }
 
-fn diff(fleet: &Fleet, code: i32) -> Cost {
+/// Compares the branch's tip with the cluster by gitsync, which ends with that exit code.
+pub fn diff(fleet: &Fleet, code: i32) -> Cost {
     measure(fleet, "gitsync", || {
         expect(&fleet.gitsync(&["diff", "--env", fleet::NAME]), code)
     })

@@ -2,8 +2,7 @@
 //! is known, and the verdicts of both rules on simulated runs at a known true percentile.
 //!
 //! `cargo bench --bench load` prints markdown. k6 is built from its Go module, as for the tests; oha and wrk take part
-//! when they are on the PATH. `-- --simulate` prints only the simulation, `-- --program FILE` measures another build
-//! of gitsync. See docs/benchmarks.md.
+//! when they are on the PATH. `-- --simulate` prints only the simulation. See docs/benchmarks.md.
 
 #![expect(clippy::print_stdout, reason = "the tables are what a benchmark is for")]
 
@@ -12,15 +11,12 @@ mod binaries;
 mod cost;
 #[path = "../common/gnu_time.rs"]
 mod gnu_time;
-#[path = "../common/options.rs"]
-mod options;
 mod server;
 mod simulation;
 
 use std::path::PathBuf;
 
 use cost::Tool;
-use options::option;
 use server::{Behaviour, Server};
 
 /// A server and the open-loop rate at which it is asked.
@@ -65,8 +61,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--simulate") {
         return;
     }
-    let ours =
-        option("--program").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_gitsync")), PathBuf::from);
+    let ours = binaries::gitsync();
     let tools = Tool::all(ours, binaries::path("k6"));
     print_accuracy(&tools);
     print_cost(&tools);

@@ -100,11 +100,7 @@ struct Row {
 fn main() {
     let is_quick = std::env::args().any(|argument| argument == "--quick");
     let reference = Program::new("kustomize build", binaries::path("kustomize"), "build");
-    let ours = Program::new(
-        "gitsync render",
-        PathBuf::from(env!("CARGO_BIN_EXE_gitsync")),
-        "render",
-    );
+    let ours = Program::new("gitsync render", binaries::gitsync(), "render");
     println!("{}\n", measure::machine());
     println!(
         "| tree | program | runs | wall, median | min to max | ratio | CPU | ratio | peak RSS | ratio |\n\

@@ -41,16 +41,8 @@ fn main() {
         arguments,
     };
     let programs = [
-        program(
-            "gitsync --version",
-            PathBuf::from(env!("CARGO_BIN_EXE_gitsync")),
-            &["--version"],
-        ),
-        program(
-            "gitsync --help",
-            PathBuf::from(env!("CARGO_BIN_EXE_gitsync")),
-            &["--help"],
-        ),
+        program("gitsync --version", binaries::gitsync(), &["--version"]),
+        program("gitsync --help", binaries::gitsync(), &["--help"]),
         program("kustomize version", binaries::path("kustomize"), &["version"]),
         program(
             "kubectl version --client",

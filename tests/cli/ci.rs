@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::clusters::Clusters;
+use crate::harness::binaries;
 use crate::harness::git::{Remote, edit, git, hermetic};
 use crate::harness::gitsync::Gitsync;
 use crate::harness::output::Output;
@@ -63,7 +64,8 @@ impl Machine {
     fn run(&self, script: &str, dir: &Path, environment: &BTreeMap<String, String>) -> Output {
         let mut command = Command::new("bash");
         hermetic(&mut command);
-        let binaries = Path::new(env!("CARGO_BIN_EXE_gitsync")).parent().unwrap();
+        let program = binaries::gitsync();
+        let binaries = program.parent().unwrap();
         let path = std::env::var("PATH").unwrap_or_default();
         let path = format!("{}:{}:{path}", self.path("bin").display(), binaries.display());
         command

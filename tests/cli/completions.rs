@@ -5,13 +5,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::desk::Desk;
+use crate::harness::binaries;
 use crate::harness::git::hermetic;
 use crate::harness::gitsync::Gitsync;
 use crate::harness::output::Output;
 
 /// What bash offers for the last word of a command line.
 fn bash(dir: &Path, script: &str, words: &[&str]) -> Vec<String> {
-    let binaries = Path::new(env!("CARGO_BIN_EXE_gitsync")).parent().unwrap();
+    let program = binaries::gitsync();
+    let binaries = program.parent().unwrap();
     let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     let ask = format!(

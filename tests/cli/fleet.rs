@@ -15,6 +15,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::harness::binaries;
+
 /// A server whose every third answer is 500; it counts what it answers.
 async fn server() -> (String, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -48,7 +50,7 @@ async fn server() -> (String, Arc<AtomicU64>) {
 }
 
 fn worker() -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+    let mut command = Command::new(binaries::gitsync());
     command.args(["check", "--worker"]).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command.spawn().unwrap()

@@ -186,7 +186,8 @@ fn run_chapters(chapters: &[Chapter<'_>], kubeconfig: &Path) {
     }
     let mut command = Command::new("bash");
     hermetic(&mut command);
-    let gitsync = Path::new(env!("CARGO_BIN_EXE_gitsync")).parent().unwrap();
+    let program = binaries::gitsync();
+    let gitsync = program.parent().unwrap();
     let kubectl = binaries::path("kubectl");
     let path = format!(
         "{}:{}:{}",

@@ -98,6 +98,11 @@ const fn kubernetes(name: &'static str, package: &'static str, takes: &'static s
     }
 }
 
+/// The path of gitsync: as it was built for this run, or what `GITSYNC_PROGRAM` names, for example a release.
+pub fn gitsync() -> PathBuf {
+    std::env::var_os("GITSYNC_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_gitsync").into(), PathBuf::from)
+}
+
 /// The path of a binary, which is built first when it is not there yet.
 ///
 /// Known are etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, kwok, kustomize and k6.

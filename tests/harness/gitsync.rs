@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::binaries;
 use super::git::hermetic;
 use super::output::Output;
 use super::process::{Process, guarded};
@@ -70,7 +71,7 @@ impl Gitsync {
     /// Runs a command to its end, in another directory such as a clone.
     #[track_caller]
     pub fn run_in(&self, directory: &Path, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+        let mut command = Command::new(binaries::gitsync());
         self.prepare(&mut command);
         command.current_dir(directory).args(args);
         Output::of(command, DEADLINE)
@@ -79,7 +80,7 @@ impl Gitsync {
     /// Starts a command on a terminal of that many columns and rows, in a directory.
     #[track_caller]
     pub fn on_terminal(&self, directory: &Path, args: &[&str], size: (u16, u16)) -> Terminal {
-        let mut command = on_terminal(env!("CARGO_BIN_EXE_gitsync"));
+        let mut command = on_terminal(binaries::gitsync());
         self.prepare(&mut command);
         if command.get_envs().all(|(name, _)| name != "TERM") {
             command.env("TERM", "xterm-256color");
@@ -93,7 +94,7 @@ impl Gitsync {
         let number = self.daemons.fetch_add(1, Ordering::Relaxed) + 1;
         let name = format!("gitsync-{number}");
         let log = self.home.log(&name);
-        let mut command = guarded(env!("CARGO_BIN_EXE_gitsync"), &log);
+        let mut command = guarded(binaries::gitsync(), &log);
         self.prepare(&mut command);
         command.current_dir(self.home()).args(args);
         Daemon {

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::server::Server;
+use crate::harness::binaries;
 use crate::harness::git::hermetic;
 use crate::harness::output::Output;
 
@@ -33,7 +34,7 @@ fn run(service_url: Option<&str>, path: &str, mode: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("acceptance-test.js");
     fs::write(&file, SCRIPT.replace("PATH", path)).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+    let mut command = Command::new(binaries::gitsync());
     hermetic(&mut command);
     command
         .current_dir(directory.path())
@@ -80,7 +81,7 @@ fn the_judgement_of_k6_tells_where_the_strict_one_differs() {
 fn check(script: &str, base: &str, mode: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("script.js"), script).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+    let mut command = Command::new(binaries::gitsync());
     hermetic(&mut command);
     command
         .current_dir(directory.path())
@@ -131,7 +132,7 @@ fn the_script_of_a_load_check_reaches_the_target_and_nothing_else() {
             server.url()
         );
         fs::write(directory.path().join("check.yaml"), check).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+        let mut command = Command::new(binaries::gitsync());
         hermetic(&mut command);
         command
             .current_dir(directory.path())
@@ -161,7 +162,7 @@ fn the_files_of_a_load_check_are_those_of_its_directory() {
         "apiVersion: gitsync.dev/v1alpha1\nkind: LoadCheck\nmetadata:\n  name: acceptance\nspec:\n  target:\n    \
          url: http://127.0.0.1:1\n  script: script.js\n",
     );
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+    let mut command = Command::new(binaries::gitsync());
     hermetic(&mut command);
     command
         .current_dir(directory.path())
@@ -217,7 +218,7 @@ fn what_is_not_supported_is_named_with_its_line_before_any_request() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("script.js"), script).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+        let mut command = Command::new(binaries::gitsync());
         hermetic(&mut command);
         command
             .current_dir(directory.path())

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
+use crate::harness::binaries;
 use crate::harness::git::hermetic;
 use crate::harness::output::Output;
 
@@ -37,7 +38,7 @@ pub fn run_k6(k6: &Path, case: &Case, base: &str) -> Outcome {
 
 /// Runs a case on gitsync.
 pub fn run_gitsync(case: &Case, base: &str) -> Outcome {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gitsync"));
+    let mut command = Command::new(binaries::gitsync());
     command.args(["check", "--mode", "k6", "--summary-export", "summary.json"]);
     run(command, case, base)
 }

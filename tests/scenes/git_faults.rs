@@ -72,6 +72,40 @@ fn a_hook_that_refuses_the_promotion_is_quoted_and_asked_again() {
     assert_eq!(scene.promotions().len(), 1);
 }
 
+/// A limit on the size of files stands for the full disk: writes fail in the same places.
+#[test]
+fn a_disk_that_takes_no_more_is_told_and_what_was_missed_is_fetched_when_there_is_room() {
+    let scene = Scene::new();
+    let daemon = scene.daemon();
+    scene.wait_until_running("prod", &tags::good(1), &daemon);
+    let limit = |bytes: &str| {
+        let pid = daemon.pid().to_string();
+        let status = Command::new("prlimit")
+            .args(["--pid", &pid, &format!("--fsize={bytes}:")])
+            .status();
+        assert!(status.expect("prlimit of util-linux").success());
+    };
+    limit("1048576");
+    let clone = scene.remote.clone_to("large");
+    let mut large = std::fs::File::create(clone.join("large.bin")).unwrap();
+    let mut random = std::fs::File::open("/dev/urandom").unwrap().take(4 << 20);
+    std::io::copy(&mut random, &mut large).unwrap();
+    let overlay = scene.remote.read(STAGING).unwrap();
+    std::fs::write(
+        clone.join(STAGING),
+        overlay.replace(&tags::good(1), &tags::good(2)),
+    )
+    .unwrap();
+    scene.remote.commit_all(&clone, "Add what there is no room for");
+    wait_for_log(&daemon, "File too large");
+    for environment in ["staging", "prod"] {
+        assert_eq!(scene.running(environment), tags::good(1));
+    }
+    limit("unlimited");
+    scene.wait_until_running("prod", &tags::good(2), &daemon);
+    assert_eq!(scene.promotions().len(), 2);
+}
+
 /// A big repository: the environments are small, and most of the repository is no matter of theirs.
 #[test]
 #[ignore = "as big as GITSYNC_BIG_MEGABYTES says (1024)"]
