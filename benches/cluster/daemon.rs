@@ -15,6 +15,7 @@ use crate::fleet::{Fleet, NAMESPACE};
 use crate::harness::gitsync::Daemon;
 use crate::harness::runtime::block_on;
 use crate::harness::wait::wait_for;
+use crate::memory::resident;
 
 const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -40,17 +41,17 @@ pub fn measure(fleet: &Fleet) {
     println!("\n| daemon | figure |\n|---|--:|");
     let daemon = fleet.daemon();
     let since = settle(fleet, &daemon);
-    let before = cpu_of(process_of(&fleet.url()));
+    let before = cpu_of(daemon.pid());
     std::thread::sleep(REST);
     let asked = fleet.requests("gitsync", since).len();
-    let cpu = cpu_of(process_of(&fleet.url())) - before;
+    let cpu = cpu_of(daemon.pid()) - before;
     println!("| API requests at rest, in {} s | {asked} |", REST.as_secs());
     println!(
         "| CPU time at rest, in {} s | {} ms |",
         REST.as_secs(),
         cpu.as_millis()
     );
-    let memory = |line: &str| format!("{:.1} MiB", resident(fleet, line));
+    let memory = |line: &str| format!("{:.1} MiB", resident(daemon.pid(), line));
     println!("| resident memory at rest | {} |", memory("VmRSS"));
     println!("| … of which the program's file | {} |", memory("RssFile"));
     let mut followed = commits(fleet, &daemon, COMMITS, || ());
@@ -72,7 +73,7 @@ pub fn measure(fleet: &Fleet) {
 pub fn start_and_follow(fleet: &Fleet) -> (f64, f64, f64) {
     let daemon = fleet.daemon();
     settle(fleet, &daemon);
-    let (rest, most) = (resident(fleet, "VmRSS"), resident(fleet, "VmHWM"));
+    let (rest, most) = (resident(daemon.pid(), "VmRSS"), resident(daemon.pid(), "VmHWM"));
     if fleet.apps() == 0 {
         return (rest, most, 0.0);
     }
@@ -208,29 +209,4 @@ fn print_times(what: &str, times: &mut [Duration]) {
     };
     println!("| {what}, p50 of {} | {} ms |", times.len(), at(0.5));
     println!("| {what}, p99 of {} | {} ms |", times.len(), at(0.99));
-}
-
-/// The daemon of a repository, among all processes.
-fn process_of(url: &str) -> u32 {
-    let is_daemon = |process: &u32| {
-        let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-        let command = String::from_utf8_lossy(&command).into_owned();
-        let words: Vec<&str> = command.split('\0').collect();
-        words[0].ends_with("/gitsync") && words.contains(&"run") && words.contains(&url)
-    };
-    let processes = std::fs::read_dir("/proc").unwrap();
-    processes
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .find(is_daemon)
-        .expect("because the daemon was started for this repository")
-}
-
-/// A line of the status of the fleet's daemon, in MiB.
-fn resident(fleet: &Fleet, line: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process_of(&fleet.url()))).unwrap();
-    let found = status
-        .lines()
-        .find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
-    let kib: f64 = found.unwrap().split_whitespace().next().unwrap().parse().unwrap();
-    kib / 1024.0
 }

@@ -17,6 +17,8 @@ mod growth;
 #[expect(dead_code, reason = "the tests' harness, of which this needs a part")]
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
+#[path = "../common/memory.rs"]
+mod memory;
 #[path = "../common/options.rs"]
 mod options;
 #[expect(dead_code, reason = "the benchmark of the load check asks it more")]

@@ -13,6 +13,8 @@
 #[expect(dead_code, reason = "the tests' harness, of which this needs a part")]
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
+#[path = "../common/memory.rs"]
+mod memory;
 #[expect(dead_code, reason = "the benchmark of rendering has other trees as well")]
 #[path = "../render/trees.rs"]
 mod trees;
@@ -24,24 +26,44 @@ use std::time::{Duration, Instant};
 
 use ::sandbox::{Cluster, Handle, Options, kubeconfig};
 use harness::git::Remote;
-use harness::gitsync::Gitsync;
+use harness::gitsync::{Daemon, Gitsync};
 use harness::runtime::block_on;
 use harness::state::StateDirectory;
 use harness::wait::wait_for;
+use memory::resident;
 
 const ENVIRONMENTS: [&str; 5] = ["dev", "test", "staging", "prod-eu", "prod-us"];
-const APPS: usize = 50;
+/// Apps in each environment: where pages are asked for, and where only the daemon's memory is looked at.
+const APPS: [usize; 2] = [50, 100];
 /// Timed requests of each page.
 const ROUNDS: usize = 100;
 const DEADLINE: Duration = Duration::from_secs(300);
 
 fn main() {
+    let [few, many] = APPS;
+    with_daemon(few, |daemon| {
+        println!(
+            "{few} apps of five objects in each of {} environments.\n\n\
+             | page | first byte, median of {ROUNDS} | p99 | whole answer, median | size |\n|---|--:|--:|--:|--:|",
+            ENVIRONMENTS.len()
+        );
+        for path in ["/", "/environments/staging", "/api/v1/board", "/metrics"] {
+            row(&daemon.address(), path);
+        }
+        println!();
+        print_memory(few, daemon);
+    });
+    with_daemon(many, |daemon| print_memory(many, daemon));
+}
+
+/// Runs so many apps in sandboxes, and shows the daemon when all are in sync.
+fn with_daemon(apps: usize, show: impl FnOnce(&Daemon)) {
     let clusters: Vec<Handle> = ENVIRONMENTS.iter().map(|name| start(name)).collect();
     let access: Vec<_> = clusters.iter().map(Handle::access).collect();
     let files = StateDirectory::create("dashboard");
     let file = files.path().join("kubeconfig.yaml");
     fs::write(&file, kubeconfig(&access)).unwrap();
-    let remote = repository();
+    let remote = repository(apps);
     let gitsync = Gitsync::new().env("KUBECONFIG", &file);
     let daemon = gitsync.daemon(&["run", "--repo", &remote.url(), "--listen", "127.0.0.1:0"]);
     wait_for(DEADLINE, "all environments are in sync", || {
@@ -52,15 +74,19 @@ fn main() {
             .count();
         (healthy >= ENVIRONMENTS.len()).then_some(()).ok_or(log)
     });
-    let address = daemon.address();
+    show(&daemon);
+}
+
+fn print_memory(apps: usize, daemon: &Daemon) {
     println!(
-        "{APPS} apps of five objects in each of {} environments.\n\n\
-         | page | first byte, median of {ROUNDS} | p99 | whole answer, median | size |\n|---|--:|--:|--:|--:|",
-        ENVIRONMENTS.len()
+        "The daemon of {apps} apps × {} environments, {} objects: {:.1} MiB resident, {:.1} MiB at most, of which {:.1} MiB are the \
+         program's file.",
+        ENVIRONMENTS.len(),
+        apps * 5 * ENVIRONMENTS.len(),
+        resident(daemon.pid(), "VmRSS"),
+        resident(daemon.pid(), "VmHWM"),
+        resident(daemon.pid(), "RssFile"),
     );
-    for path in ["/", "/api/v1/board", "/metrics"] {
-        row(&address, path);
-    }
 }
 
 fn start(name: &str) -> Handle {
@@ -72,10 +98,10 @@ fn start(name: &str) -> Handle {
     block_on(Cluster::start(options)).unwrap()
 }
 
-fn repository() -> Remote {
+fn repository(apps: usize) -> Remote {
     let remote = Remote::empty();
     let clone = remote.clone_to("dashboard");
-    trees::overlay(&clone.join("fleet"), APPS);
+    trees::overlay(&clone.join("fleet"), apps);
     for name in ENVIRONMENTS {
         let dir = clone.join("environments").join(name);
         fs::create_dir_all(&dir).unwrap();
@@ -89,7 +115,7 @@ fn repository() -> Remote {
         );
         fs::write(dir.join("environment.yaml"), environment).unwrap();
     }
-    remote.commit_all(&clone, "Deploy fifty apps");
+    remote.commit_all(&clone, "Deploy the apps");
     remote
 }
 

@@ -14,8 +14,6 @@ mod gnu_time;
 mod server;
 mod simulation;
 
-use std::path::PathBuf;
-
 use cost::Tool;
 use server::{Behaviour, Server};
 

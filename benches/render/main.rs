@@ -11,9 +11,12 @@ mod binaries;
 #[path = "../common/gnu_time.rs"]
 mod gnu_time;
 mod measure;
+mod more;
+#[path = "../common/spread.rs"]
+mod spread;
 mod trees;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use measure::{Cost, Program};
 
@@ -113,6 +116,7 @@ fn main() {
         rows.push(row);
     }
     print_growth(&rows);
+    more::print();
 }
 
 fn run(case: &Case, reference: &Program, ours: &Program) -> Row {

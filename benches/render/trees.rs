@@ -49,14 +49,19 @@ pub fn overlay(dir: &Path, apps: usize) {
     write(dir, "kustomization.yaml", &top);
 }
 
-/// So many layers upon a base of 100 objects, each with a component that labels all and patches one.
-pub fn layers(dir: &Path, count: usize) {
-    let objects: Vec<String> = (0..20)
+/// A base of so many apps in one file.
+pub fn objects_of(dir: &Path, apps: usize) {
+    let texts: Vec<String> = (0..apps)
         .flat_map(|app| objects(&format!("app-{app:04}")))
         .map(|(_, text)| text)
         .collect();
-    write(dir, "layers/0/objects.yaml", &objects.join("---\n"));
-    write(dir, "layers/0/kustomization.yaml", "resources:\n- objects.yaml\n");
+    write(dir, "objects.yaml", &texts.join("---\n"));
+    write(dir, "kustomization.yaml", "resources:\n- objects.yaml\n");
+}
+
+/// So many layers upon a base of 100 objects, each with a component that labels all and patches one.
+pub fn layers(dir: &Path, count: usize) {
+    objects_of(&dir.join("layers/0"), 20);
     for layer in 1..=count {
         let component = format!(
             "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nlabels:\n- pairs:\n    layer-{layer}: \"yes\"\n\

@@ -18,7 +18,7 @@ use super::wait::wait_until;
 pub const BRANCH: &str = "main";
 
 /// How long one git command may take.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// The time of the first commit: 2026-01-01T00:00:00Z. Each further one is a second later.
 static CLOCK: AtomicU64 = AtomicU64::new(1_767_225_600);

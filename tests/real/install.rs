@@ -94,7 +94,7 @@ fn the_account_can_do_all_that_gitsync_does_and_nothing_else() {
         &["get", "secrets", "-n", "gitsync-system"],
         &["patch", "deployments", "-n", "default"],
         &["create", "clusterrolebindings"],
-        &["update", "configmaps/other", "-n", "gitsync-system"],
+        &["patch", "configmaps/other", "-n", "gitsync-system"],
         &["delete", "namespaces/kube-system"],
         &["*", "*"],
     ] {

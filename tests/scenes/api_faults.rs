@@ -55,7 +55,7 @@ fn a_server_that_is_slow_is_waited_for() {
 #[test]
 fn a_record_that_somebody_else_writes_is_read_again() {
     is_borne(|| {
-        let fault = Fault::new(FaultKind::Conflict).methods(&["PUT"]);
+        let fault = Fault::new(FaultKind::Conflict).methods(&["PATCH"]);
         fault.path("/configmaps/gitsync-").times(3)
     });
 }

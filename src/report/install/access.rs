@@ -89,7 +89,7 @@ impl Access {
                 "the record: inventory, last sync, verifications",
                 "",
                 "configmaps",
-                &["get", "update"],
+                &["get", "patch"],
             )
             .only(vec![name]),
         );

@@ -117,7 +117,7 @@ fn rights_are_those_of_the_repositorys_objects_and_no_others() {
         "default apps/replicasets list",
         "default /pods list",
         "default /events list",
-        "gitsync-system /configmaps get,update gitsync-prod",
+        "gitsync-system /configmaps get,patch gitsync-prod",
         "gitsync-system /configmaps create",
         "gitsync-system events.k8s.io/events create,patch",
         "shop /pods list,watch",

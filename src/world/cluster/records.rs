@@ -1,9 +1,12 @@
 //! Record store: reading and writing an environment's record, so that of two writers one loses and notices.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
 
 use super::{Cluster, ClusterError, FIELD_MANAGER};
 use crate::live::ENVIRONMENT_LABEL;
@@ -57,23 +60,27 @@ impl Cluster {
         if stored.version.is_some() && stored.record == record {
             return Ok(());
         }
-        let body = self.config_map(environment, stored.version.clone(), &record)?;
-        let params = PostParams {
-            dry_run: false,
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-        };
         let name = config_map_name(environment);
-        let result = if stored.version.is_some() {
-            self.request(self.config_maps().replace(&name, &params, &body))
-                .await
+        let result = if let Some(version) = &stored.version {
+            let patch = self.changes(environment, version, &stored.record, &record)?;
+            let params = PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            self.request(
+                self.config_maps()
+                    .patch_metadata(&name, &params, &Patch::Merge(&patch)),
+            )
+            .await
+            .map(|written| written.metadata)
         } else {
-            self.create_record(&params, &body).await
+            self.create_record(environment, &record).await
         };
         match result {
             Ok(written) => {
                 *stored = Stored {
                     record,
-                    version: written.metadata.resource_version,
+                    version: written.resource_version,
                 };
                 Ok(())
             }
@@ -84,46 +91,64 @@ impl Cluster {
         }
     }
 
-    async fn create_record(&self, params: &PostParams, body: &ConfigMap) -> Result<ConfigMap, ClusterError> {
-        match self.request(self.config_maps().create(params, body)).await {
+    async fn create_record(
+        &self,
+        environment: &EnvName,
+        record: &Record,
+    ) -> Result<ObjectMeta, ClusterError> {
+        let body = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(config_map_name(environment)),
+                namespace: Some(NAMESPACE.to_owned()),
+                labels: Some(labels(environment)),
+                ..ObjectMeta::default()
+            },
+            data: Some(self.data(environment, record)?),
+            ..ConfigMap::default()
+        };
+        let params = PostParams {
+            dry_run: false,
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+        };
+        let created = match self.request(self.config_maps().create(&params, &body)).await {
             // The account needs a right to namespaces only where nobody made this one before.
             Err(ClusterError::Api(status)) if status.code == 404 => {
                 self.make_namespace().await?;
-                self.request(self.config_maps().create(params, body)).await
+                self.request(self.config_maps().create(&params, &body)).await
             }
             other => other,
-        }
+        };
+        created.map(|created| created.metadata)
     }
 
-    fn config_map(
+    /// A merge patch with the parts that changed, refused by the API server when somebody else wrote since that version.
+    /// The inventory is most of a record and seldom changes: it is neither sent nor asked for with each new status.
+    fn changes(
         &self,
         environment: &EnvName,
-        version: Option<String>,
-        record: &Record,
-    ) -> Result<ConfigMap, ClusterError> {
-        let data = record.to_data().map_err(|source| ClusterError::Record {
+        version: &str,
+        before: &Record,
+        after: &Record,
+    ) -> Result<Value, ClusterError> {
+        let mut before = self.data(environment, before)?;
+        let mut changed = serde_json::Map::new();
+        for (part, text) in self.data(environment, after)? {
+            if before.remove(&part).as_ref() != Some(&text) {
+                changed.insert(part, text.into());
+            }
+        }
+        changed.extend(before.into_keys().map(|gone| (gone, Value::Null)));
+        Ok(json!({
+            "metadata": {"resourceVersion": version, "labels": labels(environment)},
+            "data": changed,
+        }))
+    }
+
+    fn data(&self, environment: &EnvName, record: &Record) -> Result<BTreeMap<String, String>, ClusterError> {
+        record.to_data().map_err(|source| ClusterError::Record {
             environment: environment.to_string(),
             cluster: self.name.clone(),
             source,
-        })?;
-        let labels = [
-            (
-                "app.kubernetes.io/managed-by".to_owned(),
-                FIELD_MANAGER.to_owned(),
-            ),
-            (ENVIRONMENT_LABEL.to_owned(), environment.to_string()),
-        ];
-        let metadata = ObjectMeta {
-            name: Some(config_map_name(environment)),
-            namespace: Some(NAMESPACE.to_owned()),
-            labels: Some(labels.into()),
-            resource_version: version,
-            ..ObjectMeta::default()
-        };
-        Ok(ConfigMap {
-            metadata,
-            data: Some(data),
-            ..ConfigMap::default()
         })
     }
 
@@ -148,4 +173,14 @@ impl Cluster {
     fn config_maps(&self) -> Api<ConfigMap> {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
+}
+
+fn labels(environment: &EnvName) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (
+            "app.kubernetes.io/managed-by".to_owned(),
+            FIELD_MANAGER.to_owned(),
+        ),
+        (ENVIRONMENT_LABEL.to_owned(), environment.to_string()),
+    ])
 }

@@ -109,6 +109,14 @@ pub enum GitError {
         /// What failed.
         detail: String,
     },
+    /// The local clone takes no more: the disk or a quota is full, or it is read only.
+    #[error("what {url} sent cannot be kept: {detail}; make room, or name another directory by --cache-dir")]
+    NoRoom {
+        /// The repository.
+        url: String,
+        /// The file and what the system said.
+        detail: String,
+    },
     /// Another process kept the local clone locked until the deadline.
     #[error("git cache {} is in use by another process", .path.display())]
     Busy {
@@ -189,9 +197,11 @@ impl GitError {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Protocol { .. } | Self::Busy { .. } => {
-                true
-            }
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Protocol { .. }
+            | Self::NoRoom { .. }
+            | Self::Busy { .. } => true,
             Self::Url { .. }
             | Self::Credentials { .. }
             | Self::Denied { .. }
@@ -254,6 +264,21 @@ fn said(messages: &[String]) -> String {
     } else {
         format!(" (the remote says: {})", messages.join(" / "))
     }
+}
+
+/// Whether an error, or one of its causes, is that a file takes no more.
+pub(super) fn is_of_no_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let is_full = |error: &(dyn std::error::Error + 'static)| {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        kind.is_some_and(|kind| {
+            matches!(
+                kind,
+                FileTooLarge | QuotaExceeded | ReadOnlyFilesystem | StorageFull
+            )
+        })
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(is_full)
 }
 
 /// An error and its causes on one line.

@@ -10,7 +10,7 @@ use gix::protocol::transport::{Protocol, Service};
 
 use super::bounds::{Bounds, Watch};
 use super::credentials::{Credentials, Login};
-use super::error::{GitError, chain};
+use super::error::{GitError, chain, is_of_no_room};
 use super::url::{Place, RepositoryUrl, SshPlace};
 use super::{http, process};
 
@@ -105,6 +105,10 @@ impl<'a> Session<'a> {
         let url = self.endpoint.url.to_string();
         if let Some(ended) = self.watch.ended(&url) {
             return ended;
+        }
+        if is_of_no_room(error) {
+            let detail = chain(error);
+            return GitError::NoRoom { url, detail };
         }
         let (fault, stderr) = self.faults.take();
         if let Some(fault) = fault {
