@@ -53,7 +53,10 @@ impl Fleet {
         Kubeconfig::default()
             .with(NAME, cluster.access())
             .write(&kubeconfig, 0o600);
-        let gitsync = Gitsync::new().env("KUBECONFIG", &kubeconfig);
+        // As in the image: see deploy/Dockerfile.
+        let gitsync = Gitsync::new()
+            .env("KUBECONFIG", &kubeconfig)
+            .env("MIMALLOC_PURGE_DELAY", "0");
         let fleet = Self {
             cluster,
             remote: Remote::empty(),

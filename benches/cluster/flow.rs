@@ -50,7 +50,9 @@ pub fn measure(apps: usize) {
     let contexts = Kubeconfig::default().with("staging", cluster.access());
     contexts.with("prod", cluster.access()).write(&kubeconfig, 0o600);
     let remote = repository(apps, &server.url());
-    let gitsync = Gitsync::new().env("KUBECONFIG", &kubeconfig);
+    let gitsync = Gitsync::new()
+        .env("KUBECONFIG", &kubeconfig)
+        .env("MIMALLOC_PURGE_DELAY", "0");
     let daemon = gitsync.daemon(&["run", "--repo", &remote.url()]);
     // The first commit promotes as well, which is no change for prod.
     wait_for(DEADLINE, "both environments rest", || {

@@ -64,7 +64,10 @@ fn with_daemon(apps: usize, show: impl FnOnce(&Daemon)) {
     let file = files.path().join("kubeconfig.yaml");
     fs::write(&file, kubeconfig(&access)).unwrap();
     let remote = repository(apps);
-    let gitsync = Gitsync::new().env("KUBECONFIG", &file);
+    // As in the image: see deploy/Dockerfile.
+    let gitsync = Gitsync::new()
+        .env("KUBECONFIG", &file)
+        .env("MIMALLOC_PURGE_DELAY", "0");
     let daemon = gitsync.daemon(&["run", "--repo", &remote.url(), "--listen", "127.0.0.1:0"]);
     wait_for(DEADLINE, "all environments are in sync", || {
         let log = daemon.log();

@@ -230,15 +230,25 @@ fn run_command(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
     if !matches!(cli.command, Command::Demo(_)) {
         start_log(ui, cli.verbose, cli.quiet, cli.log_format);
     }
-    let runtime = runtime().map_err(|error| Failure::new(Kind::Bug, error))?;
+    let runtime = runtime(&cli.command).map_err(|error| Failure::new(Kind::Bug, error))?;
     let result = runtime.block_on(dispatch(ui, cli));
     // A blocked git call must not hold back the end.
     runtime.shutdown_background();
     result
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+/// How many cores a daemon has for each thread that waits for clusters.
+const CORES_PER_WORKER: usize = 4;
+
+/// The threads of a command. Each has memory of its own that it reuses, so that a daemon, which rests nearly always, keeps few
+/// of them; rendering, git and load checks have others, for as long as they need them.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if matches!(command, Command::Run(_)) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        builder.worker_threads(cores.div_ceil(CORES_PER_WORKER));
+    }
+    builder.enable_all().build()
 }
 
 async fn dispatch(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
