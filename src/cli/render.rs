@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kustomize::{Build, DirFiles, LoadRestrictor, Options, Warning};
+use kustomize::{BuildErrors, DirFiles, LoadRestrictor, Options, Warning};
 use manifest::{Manifest, yaml};
 
 use super::failure::{Answer, Failure};
@@ -51,32 +51,36 @@ pub fn render(ui: &mut Ui, args: &RenderArgs) -> Result<Answer, Failure> {
         Restrictor::None => LoadRestrictor::None,
     };
     let options = Options::default().with_load_restrictor(restrictor);
-    let built = kustomize::build(&files, &inside, &options)
-        .map_err(|errors| Failure::usage(nearer(to_problems(errors))))?;
-    for warning in &built.warnings {
-        ui.story(&deprecation(warning));
-    }
-    let answer = write_out(ui, &built, args.output.as_deref());
-    // The process ends here: to free a large build would take a tenth of its time.
-    std::mem::forget(built);
-    answer
-}
-
-fn write_out(ui: &mut Ui, built: &Build, output: Option<&Path>) -> Result<Answer, Failure> {
-    match output {
-        None => {
-            for part in built.yaml_parts() {
-                ui.print(&part)?;
-            }
-            Ok(Answer::Yes)
-        }
+    match args.output.as_deref() {
         Some(directory) if directory.is_dir() => {
+            let built = kustomize::build(&files, &inside, &options).map_err(refused)?;
+            warn(ui, &built.warnings);
             built.manifests.iter().try_for_each(|object| {
                 write(&directory.join(file_name(object)), &yaml::emit(object.value()))
             })?;
-            Ok(Answer::Yes)
         }
-        Some(file) => write(file, &built.to_yaml()).map(|()| Answer::Yes),
+        output => {
+            let printed = kustomize::print(&files, &inside, &options).map_err(refused)?;
+            warn(ui, &printed.warnings);
+            match output {
+                None => printed
+                    .parts
+                    .iter()
+                    .try_for_each(|part| ui.print(part).map(drop))?,
+                Some(file) => write(file, &printed.parts.concat())?,
+            }
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn refused(errors: BuildErrors) -> Failure {
+    Failure::usage(nearer(to_problems(errors)))
+}
+
+fn warn(ui: &mut Ui, warnings: &[Warning]) {
+    for warning in warnings {
+        ui.story(&deprecation(warning));
     }
 }
 

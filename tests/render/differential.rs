@@ -172,7 +172,7 @@ fn is_steady(reference: &Path, case: &Case, first: &Outcome) -> bool {
 fn run_ours(case: &Case) -> Outcome {
     let files: MemoryFiles = case.files().into_iter().collect();
     let built = catch_unwind(AssertUnwindSafe(|| {
-        kustomize::build(&files, &case.top, &Options::default()).map(|built| built.to_yaml())
+        kustomize::print(&files, &case.top, &Options::default()).map(|printed| printed.parts.concat())
     }));
     match built {
         Ok(built) => built.map_err(|errors| errors.to_string()),

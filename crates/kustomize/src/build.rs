@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use manifest::{FieldLines, Manifest, Place, yaml};
+use manifest::{FieldLines, Manifest, Node, Place, yaml};
+use serde_json::Value;
 
 use crate::error::{BuildError, BuildErrors, Result, Warning};
 use crate::files::{Files, join};
@@ -75,38 +76,39 @@ pub struct Build {
     pub files_read: Vec<String>,
 }
 
+/// What [`print`] gives.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Printed {
+    /// The objects as `kustomize build` prints them, in parts that follow each other.
+    pub parts: Vec<String>,
+    /// Warnings, mostly about deprecated fields.
+    pub warnings: Vec<Warning>,
+}
+
 impl Build {
     /// The objects as `kustomize build` prints them.
     pub fn to_yaml(&self) -> String {
-        self.yaml_parts().collect()
-    }
-
-    /// What [`Build::to_yaml`] gives, in parts that follow each other, so that not all of a long text is in memory.
-    pub fn yaml_parts(&self) -> impl Iterator<Item = String> + '_ {
-        let texts = self.manifests.chunks(PRINTED_AT_ONCE).flat_map(|manifests| {
-            let parts: Vec<&[Manifest]> = manifests.chunks(parallel::OBJECTS).collect();
-            parallel::map(parts, 1, print)
-        });
-        // The separator stands between objects, not before the first.
-        texts.enumerate().map(|(at, mut text)| {
-            if at == 0 {
-                text.drain(..SEPARATOR.len());
-            }
-            text
-        })
+        let mut text = String::with_capacity(self.manifests.len() * PRINTED_SIZE);
+        for manifest in &self.manifests {
+            print_one(manifest.value(), &mut text);
+        }
+        without_first_separator(text)
     }
 }
 
-/// Objects that are printed side by side.
-const PRINTED_AT_ONCE: usize = 16 * parallel::OBJECTS;
 const SEPARATOR: &str = "---\n";
+/// Bytes of an object's text, more or less.
+const PRINTED_SIZE: usize = 512;
 
-fn print(manifests: &[Manifest]) -> String {
-    let mut text = String::with_capacity(manifests.len() * 512);
-    for manifest in manifests {
-        text.push_str(SEPARATOR);
-        yaml::emit_into(manifest.value(), &mut text);
-    }
+fn print_one(value: &Value, text: &mut String) {
+    text.push_str(SEPARATOR);
+    yaml::emit_into(value, text);
+}
+
+/// The separator stands between objects, not before the first.
+fn without_first_separator(mut text: String) -> String {
+    text.drain(..SEPARATOR.len().min(text.len()));
     text
 }
 
@@ -117,24 +119,20 @@ fn print(manifests: &[Manifest]) -> String {
 /// Every independent problem, see [`BuildErrors`].
 pub fn build(files: &dyn Files, dir: &str, options: &Options) -> std::result::Result<Build, BuildErrors> {
     let context = Context::new(files, options);
-    let dir = join("", dir).ok_or("the directory leads out of the tree")?;
-    let layer = Layer::load(Loader::open(&context.tree, &dir)?)?;
-    layer.enter(&context)?;
-    let has_metadata = !layer.kustomization.build_metadata.is_empty();
-    let mut accumulated = layer.accumulate(
-        &context,
-        Vec::new(),
-        has_metadata.then(origin::Origin::default).as_ref(),
-    )?;
-    let schema = &context.schema;
-    transform::hash::add_hashes(schema, &mut accumulated.resources)?;
-    transform::names::fix_references(&context, &mut accumulated)?;
-    transform::vars::resolve(&context, &mut accumulated)?;
-    finish::drop_local(schema, &mut accumulated.resources)?;
-    finish::sort(schema, &layer, &mut accumulated.resources)?;
-    finish::annotate(&context, &layer, &mut accumulated.resources)?;
-    let resources = std::mem::take(&mut accumulated.resources);
+    let resources = context.resources(dir)?;
     context.finish(resources)
+}
+
+/// Builds the kustomization in a directory of a tree, and prints it: what [`Build::to_yaml`] of [`build`] gives, in less memory,
+/// since each object is let go of as soon as its text is there.
+///
+/// # Errors
+///
+/// Every independent problem, see [`BuildErrors`]; nothing is printed then.
+pub fn print(files: &dyn Files, dir: &str, options: &Options) -> std::result::Result<Printed, BuildErrors> {
+    let context = Context::new(files, options);
+    let resources = context.resources(dir)?;
+    context.print(resources)
 }
 
 /// What all layers of one build share.
@@ -153,9 +151,54 @@ impl<'f> Context<'f> {
         }
     }
 
+    /// The resources of a directory, as its kustomization makes them.
+    fn resources(&self, dir: &str) -> Result<ResMap> {
+        let dir = join("", dir).ok_or("the directory leads out of the tree")?;
+        let layer = Layer::load(Loader::open(&self.tree, &dir)?)?;
+        layer.enter(self)?;
+        let has_metadata = !layer.kustomization.build_metadata.is_empty();
+        let mut accumulated = layer.accumulate(
+            self,
+            Vec::new(),
+            has_metadata.then(origin::Origin::default).as_ref(),
+        )?;
+        let schema = &self.schema;
+        transform::hash::add_hashes(schema, &mut accumulated.resources)?;
+        transform::names::fix_references(self, &mut accumulated)?;
+        transform::vars::resolve(self, &mut accumulated)?;
+        finish::drop_local(schema, &mut accumulated.resources)?;
+        finish::sort(schema, &layer, &mut accumulated.resources)?;
+        finish::annotate(self, &layer, &mut accumulated.resources)?;
+        Ok(accumulated.resources)
+    }
+
     /// The file and line of a place.
     pub(crate) fn located(&self, place: Place, error: BuildError) -> BuildError {
         self.tree.located(place, error)
+    }
+
+    /// Prints the resources. What JSON cannot hold is found here, for all of them.
+    fn print(self, resources: ResMap) -> Result<Printed> {
+        let files = self.tree.into_files();
+        let mut resources = resources.into_list().into_iter();
+        let parts = std::iter::from_fn(|| {
+            let part: Vec<Resource> = resources.by_ref().take(parallel::OBJECTS).collect();
+            Some(part).filter(|part| !part.is_empty())
+        });
+        let printed = parallel::map(parts.collect(), 1, |part| print_part(part, &files));
+        let mut errors = BuildErrors::default();
+        let mut parts: Vec<String> = printed
+            .into_iter()
+            .filter_map(|result| errors.take(result))
+            .collect();
+        errors.into_result()?;
+        if let Some(first) = parts.first_mut() {
+            *first = without_first_separator(std::mem::take(first));
+        }
+        Ok(Printed {
+            parts,
+            warnings: self.warnings.into_inner(),
+        })
     }
 
     /// Turns the resources into manifests. What JSON cannot hold is found here, for all of them.
@@ -183,20 +226,42 @@ impl<'f> Context<'f> {
 /// Turns a resource into a manifest.
 fn finish_one(resource: Resource, files: &Arc<[Arc<str>]>) -> std::result::Result<Manifest, BuildError> {
     let Resource { node, place, .. } = resource;
-    let file_of = |place: Place| files.get(place.source as usize).cloned();
-    let located = |error: BuildError, place: Place| match file_of(place) {
+    let lines = FieldLines::of(&node, Arc::clone(files));
+    let value = to_json(node, place, files)?;
+    let origin = manifest::Origin {
+        file: file_of(place, files).unwrap_or_default(),
+        line: place.line,
+    };
+    Ok(Manifest::with_fields(value, origin, lines))
+}
+
+/// The text of resources, each with a separator before it.
+fn print_part(resources: Vec<Resource>, files: &[Arc<str>]) -> Result<String> {
+    let (mut text, mut errors) = (String::new(), BuildErrors::default());
+    text.reserve(resources.len() * PRINTED_SIZE);
+    for resource in resources {
+        let Resource { node, place, .. } = resource;
+        if let Some(value) = errors.take(to_json(node, place, files).map_err(Into::into)) {
+            print_one(&value, &mut text);
+        }
+    }
+    errors.into_result()?;
+    Ok(text)
+}
+
+/// The JSON of a resource that begins at a place.
+fn to_json(node: Node, place: Place, files: &[Arc<str>]) -> std::result::Result<Value, BuildError> {
+    let located = |error: BuildError, place: Place| match file_of(place, files) {
         Some(file) => error.at(&file, place.line),
         None => error,
     };
-    let lines = FieldLines::of(&node, Arc::clone(files));
     let value = node.into_json().map_err(|bad| {
         let place = if bad.place.line == 0 { place } else { bad.place };
         located(BuildError::new(bad.message), place)
     })?;
-    let value = finish::through_yaml(value).map_err(|why| located(BuildError::new(why), place))?;
-    let origin = manifest::Origin {
-        file: file_of(place).unwrap_or_default(),
-        line: place.line,
-    };
-    Ok(Manifest::with_fields(value, origin, lines))
+    finish::through_yaml(value).map_err(|why| located(BuildError::new(why), place))
+}
+
+fn file_of(place: Place, files: &[Arc<str>]) -> Option<Arc<str>> {
+    files.get(place.source as usize).cloned()
 }

@@ -132,7 +132,7 @@ mod transform;
 mod tree;
 mod walk;
 
-pub use build::{Build, LoadRestrictor, Options, build};
+pub use build::{Build, LoadRestrictor, Options, Printed, build, print};
 pub use error::{BuildError, BuildErrors, Warning};
 pub use files::{DirFiles, Files, FilesError, Kind, MemoryFiles};
 

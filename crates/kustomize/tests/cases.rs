@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kustomize::{Build, BuildErrors, DirFiles, Options, build};
+use kustomize::{Build, BuildErrors, DirFiles, Options, build, print};
 
 fn cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
@@ -20,7 +20,12 @@ fn cases() -> Vec<PathBuf> {
 fn render(case: &Path) -> Result<Build, BuildErrors> {
     let files = DirFiles::new(case.join("in")).unwrap();
     let top = if case.join("in/top").is_dir() { "top" } else { "" };
-    build(&files, top, &Options::default())
+    let built = build(&files, top, &Options::default());
+    let printed = print(&files, top, &Options::default());
+    let printed = printed.map(|printed| (printed.parts.concat(), printed.warnings));
+    let same = built.clone().map(|built| (built.to_yaml(), built.warnings));
+    assert_eq!(printed, same, "{}", case.display());
+    built
 }
 
 #[test]
