@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use regex::Regex;
+
 use crate::cli::pages;
 use crate::harness::gitsync::{Daemon, Gitsync};
 use crate::harness::wait;
@@ -75,9 +77,10 @@ fn processes() -> Vec<(String, String)> {
         .collect()
 }
 
-/// A story without its figures, and without where its lines break.
+/// A story without its figures, and without where its lines break. What took no time to speak of has no time at its end.
 fn in_words(story: &str) -> String {
-    let words = pages::shape(story).replace('─', "");
+    let took = Regex::new(r"(?m) +\d+(\.\d+)? s$").unwrap();
+    let words = pages::shape(&took.replace_all(story, "")).replace('─', "");
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -157,7 +157,7 @@ fn a_daemon_at_rest_asks_the_clusters_nothing() {
     wait_for(DEADLINE, "one dry-run and one apply", || {
         let patches: Vec<Request> = asked(clusters[1], since)
             .into_iter()
-            .filter(|request| request.verb == "patch")
+            .filter(|request| request.verb == "patch" && request.uri.contains("/deployments/"))
             .collect();
         if patches.len() == 2 {
             Ok(())

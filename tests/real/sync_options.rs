@@ -420,3 +420,60 @@ fn a_promotion_whose_rollout_fails_is_taken_back_by_a_commit() {
         "what is in quarantine is not promoted again"
     );
 }
+
+#[test]
+fn objects_of_other_kinds_are_as_healthy_as_their_expressions_say() {
+    let stage = Stage::new();
+    let kind = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: databases.example.com
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Database, plural: databases}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        x-kubernetes-preserve-unknown-fields: true
+---
+apiVersion: example.com/v1
+kind: Database
+metadata:
+  name: orders
+";
+    let expressions = "  healthCheckExprs:
+  - apiVersion: example.com/v1
+    kind: Database
+    failed: status.phase == 'Lost'
+    current: status.phase == 'Ready'
+";
+    prepare(&stage, kind, "", expressions);
+    let _daemon = stage.daemon();
+    let set_phase = |phase: &str| {
+        let patch = json!({"status": {"phase": phase}}).to_string();
+        kubectl(
+            &stage,
+            &["patch", "database", "orders", "--type=merge", "-p", &patch],
+        )
+        .ok();
+    };
+    stage.wait_for_status(
+        "staging",
+        &["progressing", "Database.example.com flask-app/orders"],
+    );
+    set_phase("Lost");
+    stage.wait_for_status(
+        "staging",
+        &["failed", "its health expression says that it has failed"],
+    );
+    assert_eq!(stage.promotions().len(), 0);
+    set_phase("Ready");
+    wait_until(DEADLINE, "what is healthy is promoted", || {
+        stage.promotions().len() == 1
+    });
+}
