@@ -1,8 +1,9 @@
 //! The benchmark of the renderer: `gitsync render` against `kustomize build`, whole processes, alternating in one run.
 //!
 //! `cargo bench --bench render` prints markdown; `-- --quick` leaves out the build of 5,000 objects, for which the
-//! reference alone takes minutes. The reference is built from its Go module, as for the tests. Every tree is first
-//! built by both and compared byte for byte: a fast wrong answer has no figures. See docs/benchmarks.md.
+//! reference alone takes minutes, and `-- --more` all but what is more than one build. The reference is built from its
+//! Go module, as for the tests. Every tree is first built by both and compared byte for byte: a fast wrong answer has
+//! no figures. See docs/benchmarks.md.
 
 #![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 
@@ -101,6 +102,9 @@ struct Row {
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == "--more") {
+        return more::print();
+    }
     let is_quick = std::env::args().any(|argument| argument == "--quick");
     let reference = Program::new("kustomize build", binaries::path("kustomize"), "build");
     let ours = Program::new("gitsync render", binaries::gitsync(), "render");

@@ -28,6 +28,9 @@ pub fn print() {
 fn environments() {
     let dir = tempfile::tempdir().expect("because a temporary directory can be made");
     write_environments(dir.path());
+    run(Command::new("git")
+        .args(["init", "--quiet"])
+        .current_dir(dir.path()));
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         theirs.push(timed(|| {
@@ -39,7 +42,9 @@ fn environments() {
             }
         }));
         ours.push(timed(|| {
-            run(Command::new(binaries::gitsync()).arg("validate").arg(dir.path()));
+            run(Command::new(binaries::gitsync())
+                .arg("validate")
+                .current_dir(dir.path()));
         }));
     }
     let work = format!("{ENVIRONMENTS} environments of 100 objects");

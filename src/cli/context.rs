@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::litter::Litter;
 use crate::config::load_check::limits::Limits;
 use crate::config::repository::survey::Overlay;
@@ -307,7 +307,11 @@ impl Files {
     /// As [`Checkout::render`].
     pub async fn render(&self, overlay: &Overlay) -> Result<Desired, Failure> {
         let proved = self.from.proved(overlay.verified.as_ref()).await?;
-        render(&overlay.dir, &self.snapshot, proved.as_ref()).map_err(Failure::usage)
+        let (dir, snapshot) = (overlay.dir.clone(), self.snapshot.clone());
+        // On a thread for what computes, so that several can be rendered at once.
+        let rendering = tokio::task::spawn_blocking(move || render(&dir, &snapshot, proved.as_ref()));
+        let rendered = rendering.await.map_err(|error| Failure::new(Kind::Bug, error))?;
+        rendered.map_err(Failure::usage)
     }
 }
 

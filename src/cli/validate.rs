@@ -1,5 +1,6 @@
 //! `gitsync validate`: everything that can be known without a cluster, all problems at once.
 
+use futures::stream::{self, StreamExt as _};
 use manifest::Manifest;
 use serde_json::json;
 
@@ -34,6 +35,9 @@ pub enum ValidateOutput {
     Github,
 }
 
+/// Environments that are rendered side by side.
+const RENDERED_AT_ONCE: usize = 8;
+
 /// Reads the configuration, renders every environment, and evaluates its policies.
 ///
 /// # Errors
@@ -47,8 +51,13 @@ pub async fn validate(ui: &mut Ui, context: &Context, args: &ValidateArgs) -> Re
     let mut findings: Vec<Finding> = problems.into_iter().map(Finding::configuration).collect();
     let mut objects = 0;
     let mut failed = None;
+    let renderings: Vec<_> = overlays.iter().map(|overlay| files.render(overlay)).collect();
+    let mut renderings = stream::iter(renderings).buffered(RENDERED_AT_ONCE);
     for overlay in &overlays {
-        match files.render(overlay).await {
+        let Some(rendered) = renderings.next().await else {
+            break;
+        };
+        match rendered {
             Ok(desired) => {
                 objects += desired.objects.len();
                 findings.extend(forbidden(overlay, &desired.objects).map(Finding::configuration));

@@ -1,6 +1,6 @@
 //! Diff of renderings: what git asks for at one place against what it asks for at another. No cluster is asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use manifest::{Manifest, ObjectId};
 
@@ -19,12 +19,14 @@ pub enum Pairing {
 /// What becomes of `before` when `after` takes its place.
 #[must_use]
 pub fn between(before: &[Manifest], after: &[Manifest], pairing: Pairing) -> Diff {
+    let ids: Vec<ObjectId> = before.iter().map(Manifest::id).collect();
+    let index = Index::of(&ids);
     let mut taken: BTreeSet<usize> = BTreeSet::new();
     let mut objects = Vec::new();
     for manifest in after {
-        let old = find(before, &manifest.id(), pairing, &taken);
+        let old = index.find(&manifest.id(), pairing, &taken);
         taken.extend(old);
-        let old = old.map(|index| before[index].value());
+        let old = old.map(|at| before[at].value());
         objects.push(object(manifest, compare(old, manifest.value(), &[])));
     }
     let gone = before
@@ -47,15 +49,38 @@ fn object(manifest: &Manifest, change: Change) -> ObjectDiff {
     }
 }
 
-fn find(before: &[Manifest], id: &ObjectId, pairing: Pairing, taken: &BTreeSet<usize>) -> Option<usize> {
-    let free = |index: &usize| !taken.contains(index);
-    let exact = before.iter().position(|old| old.id() == *id).filter(free);
-    if exact.is_some() || pairing == Pairing::Exact {
-        return exact;
+/// The places of objects by what names them.
+struct Index<'a> {
+    exact: BTreeMap<&'a ObjectId, usize>,
+    /// By all but the namespace.
+    alike: BTreeMap<[&'a str; 3], Vec<usize>>,
+}
+
+impl<'a> Index<'a> {
+    fn of(ids: &'a [ObjectId]) -> Self {
+        let (mut exact, mut alike) = (BTreeMap::new(), BTreeMap::<_, Vec<usize>>::new());
+        for (at, id) in ids.iter().enumerate() {
+            exact.entry(id).or_insert(at);
+            alike.entry(without_namespace(id)).or_default().push(at);
+        }
+        Self { exact, alike }
     }
-    let alike = |old: &ObjectId| old.group == id.group && old.kind == id.kind && old.name == id.name;
-    let mut found = (0..before.len()).filter(|index| free(index) && alike(&before[*index].id()));
-    found.next().filter(|_| found.next().is_none())
+
+    /// The object that belongs to `id`, if it is not taken yet.
+    fn find(&self, id: &ObjectId, pairing: Pairing, taken: &BTreeSet<usize>) -> Option<usize> {
+        let free = |at: &usize| !taken.contains(at);
+        let exact = self.exact.get(id).copied().filter(free);
+        if exact.is_some() || pairing == Pairing::Exact {
+            return exact;
+        }
+        let alike = self.alike.get(&without_namespace(id));
+        let mut found = alike.into_iter().flatten().copied().filter(free);
+        found.next().filter(|_| found.next().is_none())
+    }
+}
+
+fn without_namespace(id: &ObjectId) -> [&str; 3] {
+    [&id.group, &id.kind, &id.name]
 }
 
 #[cfg(test)]
