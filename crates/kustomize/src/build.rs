@@ -76,7 +76,7 @@ pub struct Build {
     pub files_read: Vec<String>,
 }
 
-/// What [`print`] gives.
+/// What [`print()`] gives.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Printed {
