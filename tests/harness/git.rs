@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use super::wait::wait_until;
 
 /// The branch that everybody pushes to.
 pub const BRANCH: &str = "main";
+
+/// What a server's repository is configured with: it takes pushes over HTTP, and looks after itself at other times.
+const SERVER: &str = "[http]\n\treceivepack = true\n[receive]\n\tautogc = false\n";
 
 /// How long one git command may take.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -95,7 +99,9 @@ impl Remote {
             path_str(&bare),
         ];
         git(Path::new("/"), &init).ok();
-        git(&bare, &["config", "http.receivepack", "true"]).ok();
+        let config = bare.join("config");
+        let text = fs::read_to_string(&config).expect("what git init has written");
+        fs::write(&config, text + SERVER).expect("the remote's own directory");
         remote
     }
 
@@ -308,7 +314,7 @@ impl Drop for Held<'_> {
 
 /// Runs git somewhere, with nothing of the machine's configuration.
 pub fn git(directory: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new("git");
+    let mut command = Command::new(program());
     command.current_dir(directory).args(args);
     hermetic(&mut command);
     let time = format!("{} +0000", CLOCK.fetch_add(1, Ordering::Relaxed));
@@ -322,6 +328,8 @@ pub fn git(directory: &Path, args: &[&str]) -> Output {
 }
 
 /// Takes the machine's configuration, and whatever git set if it runs the tests, out of a command's environment.
+///
+/// git does not look after its repositories by itself: that would be every sixth process of a test.
 pub fn hermetic(command: &mut Command) {
     command
         .env_clear()
@@ -331,7 +339,22 @@ pub fn hermetic(command: &mut Command) {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("LC_ALL", "C")
-        .env("TZ", "UTC");
+        .env("TZ", "UTC")
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "maintenance.auto")
+        .env("GIT_CONFIG_VALUE_0", "false");
+}
+
+/// Where git is: given a path, and only then, a process is started without a copy of the test's own page tables.
+pub fn program() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let directories = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&directories)
+            .map(|directory| directory.join("git"))
+            .find(|path| path.is_file())
+            .expect("git on the PATH")
+    });
+    &PROGRAM
 }
 
 fn commit(record: &str) -> Commit {

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::git::{Remote, hermetic};
+use super::git::{Remote, hermetic, program};
 use super::runtime::{block_on, runtime};
 
 /// A server of one remote's directory; it ends at drop.
@@ -140,7 +140,7 @@ impl Shared {
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or_default()
         };
-        let mut command = std::process::Command::new("git");
+        let mut command = std::process::Command::new(program());
         hermetic(&mut command);
         command
             .arg("http-backend")

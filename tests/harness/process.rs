@@ -38,6 +38,7 @@ const JANITOR: &str = r#"
 dir=$1
 read -r _
 [ -e "$dir/keep" ] && dir=$dir/etcd
+[ -e "$dir" ] || exit 0
 rm -rf "$dir"
 [ -e "$dir" ] && sleep 1 && rm -rf "$dir"
 exit 0

@@ -50,3 +50,12 @@ impl StateDirectory {
         self.write("keep", "a test failed; this directory may be removed\n");
     }
 }
+
+impl Drop for StateDirectory {
+    fn drop(&mut self) {
+        // At once where that is possible; what cannot go yet is left to the janitor.
+        if !self.path.join("keep").exists() {
+            fs::remove_dir_all(&self.path).ok();
+        }
+    }
+}
