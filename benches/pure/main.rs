@@ -54,17 +54,46 @@ fn main() {
         }
         return;
     }
-    println!("| part | median of {ROUNDS} | min to max | of each |\n|---|--:|--:|--:|");
-    for part in &parts {
-        let spread = Spread::from((0..ROUNDS).map(|_| timed(&part.run)).collect::<Vec<_>>());
+    println!(
+        "| part | median of {ROUNDS} | min to max | of each | allocations | MiB asked for | MiB at most |\n\
+         |---|--:|--:|--:|--:|--:|--:|"
+    );
+    let spreads: Vec<_> = parts
+        .iter()
+        .map(|part| Spread::from((0..ROUNDS).map(|_| timed(&part.run)).collect::<Vec<_>>()))
+        .collect();
+    on_one_core();
+    for (part, spread) in parts.iter().zip(spreads) {
         let (count, thing) = part.things;
+        let asked = allocation_counter::measure(&part.run);
         println!(
-            "| `{}`: {} | {spread} | {:.2} µs per {thing} |",
+            "| `{}`: {} | {spread} | {:.2} µs per {thing} | {:.2} per {thing} | {:.1} | {:.1} |",
             part.name,
             part.work,
-            spread.median * 1000.0 / count as f64
+            spread.median * 1000.0 / count as f64,
+            asked.count_total as f64 / count as f64,
+            mebibytes(asked.bytes_total),
+            mebibytes(asked.bytes_max)
         );
     }
+}
+
+/// From here on everything is done by this thread, the only one whose allocations are counted. (Where a thread cannot be bound
+/// to a core, what others ask for is missing.)
+fn on_one_core() {
+    #[cfg(target_os = "linux")]
+    bind();
+}
+
+#[cfg(target_os = "linux")]
+fn bind() {
+    let mut cores = rustix::thread::CpuSet::new();
+    cores.set(rustix::thread::sched_getcpu());
+    rustix::thread::sched_setaffinity(None, &cores).unwrap();
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn parts() -> Vec<Part> {

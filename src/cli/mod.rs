@@ -14,6 +14,7 @@ pub mod history;
 pub mod image;
 pub mod init;
 pub mod install;
+pub mod lazy;
 pub mod litter;
 pub mod manual;
 pub mod promote;
@@ -43,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 use context::{Context, GlobalArgs};
 use failure::{Answer, Failure, Kind};
+use lazy::Lazy;
 use litter::Litter;
 use ui::{ColorChoice, Ui};
 
@@ -119,64 +121,64 @@ pub enum Output {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the whole loop on two sandbox clusters: a good image goes to prod, a slow one is stopped
-    Demo(demo::DemoArgs),
+    Demo(Lazy<demo::DemoArgs>),
     /// Keep every environment of the repository as git says: the daemon
-    Run(run::RunArgs),
+    Run(Lazy<run::RunArgs>),
     /// Play the repository's whole path on sandbox clusters; exit 1 when something would fail
-    Rehearse(rehearse::RehearseArgs),
+    Rehearse(Lazy<rehearse::RehearseArgs>),
     /// Show what syncing would change; exit 1 when something would
-    Diff(diff::DiffArgs),
+    Diff(Lazy<diff::DiffArgs>),
     /// Sync one environment now and wait until it is healthy
-    Sync(sync::SyncArgs),
+    Sync(Lazy<sync::SyncArgs>),
     /// Show what each environment runs, how it is, and what it waits for
-    Status(status::StatusArgs),
+    Status(Lazy<status::StatusArgs>),
     /// Wait until an image or a commit is healthy in an environment, or has failed on the way
-    Wait(wait::WaitArgs),
+    Wait(Lazy<wait::WaitArgs>),
     /// List the promotions that git remembers, with their evidence
-    History(history::HistoryArgs),
+    History(Lazy<history::HistoryArgs>),
     /// Sum up promotions, lead times and rollbacks from git
-    Stats(stats::StatsArgs),
+    Stats(Lazy<stats::StatsArgs>),
     /// Run a load check by itself
-    Check(check::CheckArgs),
+    Check(Lazy<check::CheckArgs>),
     /// Verify an environment now, and promote what passed
-    Promote(promote::PromoteArgs),
+    Promote(Lazy<promote::PromoteArgs>),
     /// Go back to what an environment had before its last promotion, by a commit
-    Rollback(rollback::RollbackArgs),
+    Rollback(Lazy<rollback::RollbackArgs>),
     /// Allow the promotion of what was proved, by a commit
-    Approve(approve::ApproveArgs),
+    Approve(Lazy<approve::ApproveArgs>),
     /// Leave an environment alone, by a commit
-    Suspend(suspend::SuspendArgs),
+    Suspend(Lazy<suspend::SuspendArgs>),
     /// Take care of a suspended environment again, by a commit
-    Resume(suspend::ResumeArgs),
+    Resume(Lazy<suspend::ResumeArgs>),
     /// Change images in an overlay
     Image(image::ImageArgs),
     /// Change the number of replicas in an overlay
-    Scale(scale::ScaleArgs),
+    Scale(Lazy<scale::ScaleArgs>),
     /// Print what a kustomization renders to, as `kustomize build` does
-    Render(render::RenderArgs),
+    Render(Lazy<render::RenderArgs>),
     /// Find everything that is wrong without asking a cluster
-    Validate(validate::ValidateArgs),
+    Validate(Lazy<validate::ValidateArgs>),
     /// Tell what an environment, or one object of it, waits for
-    Why(why::WhyArgs),
+    Why(Lazy<why::WhyArgs>),
     /// Show every object of an environment and how it is
-    Tree(why::TreeArgs),
+    Tree(Lazy<why::TreeArgs>),
     /// Add what is missing to a repository, new or with kustomize overlays
-    Init(init::InitArgs),
+    Init(Lazy<init::InitArgs>),
     /// Print, or apply, what runs gitsync in a cluster, with the rights that the repository needs
-    Install(install::InstallArgs),
+    Install(Lazy<install::InstallArgs>),
     /// Remove gitsync from a cluster, and leave everything that it applied
-    Uninstall(install::UninstallArgs),
+    Uninstall(Lazy<install::UninstallArgs>),
     /// Find what does not work in git, kubeconfig, clusters and permissions, and what mends it
-    Doctor(doctor::DoctorArgs),
+    Doctor(Lazy<doctor::DoctorArgs>),
     /// Print the JSON Schema of gitsync's own kinds
-    Schema(schema::SchemaArgs),
+    Schema(Lazy<schema::SchemaArgs>),
     /// Print the completion script of a shell
-    Completions(manual::CompletionsArgs),
+    Completions(Lazy<manual::CompletionsArgs>),
     /// Names for completion scripts
     #[command(hide = true)]
-    Complete(complete::CompleteArgs),
+    Complete(Lazy<complete::CompleteArgs>),
     /// Print the manual
-    Man(manual::ManArgs),
+    Man(Lazy<manual::ManArgs>),
     /// What the exit codes mean: gitsync help exit-codes
     #[command(name = "exit-codes", hide = true, override_help = EXIT_CODES)]
     ExitCodes,
