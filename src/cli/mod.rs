@@ -34,6 +34,7 @@ pub mod validate;
 pub mod wait;
 pub mod why;
 
+use std::ffi::OsString;
 use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ use ui::{ColorChoice, Ui};
 /// gitsync renders the kustomize overlay of each environment from git, applies staging, waits for the rollout, runs a
 /// load check, and only then writes the proved image into the prod overlay, pushes that commit and reconciles prod.
 #[derive(Debug, Parser)]
-#[command(name = "gitsync", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "gitsync", version, max_term_width = TERMINAL, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -95,6 +96,9 @@ pub enum LogFormat {
     /// For programs: an object a line, with the environment and the pass that it belongs to.
     Json,
 }
+
+/// Help is at most this wide.
+const TERMINAL: usize = 100;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -213,9 +217,22 @@ pub fn main() -> ExitCode {
 /// Reads the command line.
 fn parse() -> Result<Cli, clap::Error> {
     // Never freed: it would be a good part of what a short command takes.
-    let mut command = ManuallyDrop::new(Cli::command());
+    let mut command = ManuallyDrop::new(parser(std::env::args_os().nth(1)));
     let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// What reads the command line: of all commands only the called one, when the first argument names it. Each has a copy of every
+/// global option, and thirty such copies would be most of what a short command takes.
+fn parser(first: Option<OsString>) -> clap::Command {
+    let all = Cli::command();
+    let Some(called) = first.and_then(|name| all.find_subcommand(name)).cloned() else {
+        return all;
+    };
+    clap::Command::new("gitsync")
+        .max_term_width(TERMINAL)
+        .args(all.get_arguments().cloned())
+        .subcommand(called)
 }
 
 /// Runs the command; what waits for nothing outside needs no log and no runtime, which would be most of its time.
