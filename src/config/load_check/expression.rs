@@ -123,6 +123,17 @@ impl Expression {
             Self::Text(field, ..) => *field == TextField::Body,
         }
     }
+
+    /// Whether headers are needed to decide.
+    #[must_use]
+    pub fn reads_headers(&self) -> bool {
+        match self {
+            Self::All(a, b) | Self::Any(a, b) => a.reads_headers() || b.reads_headers(),
+            Self::Not(inner) => inner.reads_headers(),
+            Self::Number(..) => false,
+            Self::Text(field, ..) => matches!(field, TextField::Header(_)),
+        }
+    }
 }
 
 impl FromStr for Expression {

@@ -302,4 +302,12 @@ impl Request {
     pub fn reads_body(&self) -> bool {
         self.checks.iter().any(|(_, expression)| expression.reads_body())
     }
+
+    /// Whether a check needs the headers of an answer.
+    #[must_use]
+    pub fn reads_headers(&self) -> bool {
+        self.checks
+            .iter()
+            .any(|(_, expression)| expression.reads_headers())
+    }
 }

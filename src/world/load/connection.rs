@@ -1,7 +1,7 @@
 //! Connection: one keep-alive connection of a virtual user, driven by that user alone.
 //!
-//! It stands on hyper's connection, below its pooling client: a pool would send a request again when a stale
-//! connection swallowed it, and the measurement would not know.
+//! It stands below any pooling client: a pool would send a request again when a stale connection swallowed it, and the
+//! measurement would not know. HTTP/2 is hyper's.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -13,11 +13,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::http1::{Head, Headers, Http1, Unanswered};
 use super::probe::{Probe, Readings};
 use super::target::Target;
 use crate::verify::exchange::{ErrorKind, Protocol};
@@ -27,21 +29,27 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// An open connection.
 pub struct Connection {
-    sender: Sender,
-    /// Moves bytes while a request is under way; `None` when the connection has ended.
-    driver: Option<Driver>,
+    exchange: Exchange,
     /// What passes below HTTP, that is inside TLS.
     pub readings: Rc<Readings>,
     /// What passes on the wire.
     pub wire: Rc<Readings>,
 }
 
-type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
-
-enum Sender {
-    Http1(http1::SendRequest<Full<Bytes>>),
-    Http2(http2::SendRequest<Full<Bytes>>),
+enum Exchange {
+    Http1(Http1),
+    Http2(Http2),
 }
+
+struct Http2 {
+    sender: http2::SendRequest<Full<Bytes>>,
+    /// Moves bytes while a request is under way; `None` when the connection has ended.
+    driver: Option<Driver>,
+    /// The body of the answer, until it is read.
+    body: Option<Incoming>,
+}
+
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
 
 /// How long opening a connection took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,16 +58,6 @@ pub struct Opening {
     pub connecting: Duration,
     /// The TLS handshake.
     pub tls_handshaking: Duration,
-}
-
-/// What became of sending a request.
-pub enum Sent {
-    /// The head of an answer came.
-    Answered(hyper::Response<Incoming>),
-    /// The connection had ended before the request could be written: nothing of it was sent.
-    Unsent(hyper::Request<Full<Bytes>>),
-    /// The request failed.
-    Failed(ErrorKind),
 }
 
 // === impl Connection ===
@@ -91,106 +89,111 @@ impl Connection {
         let wire = Rc::new(Readings::default());
         let stream = Probe::new(stream, Rc::clone(&wire));
         let Some(tls) = target.tls() else {
-            return Ok((
-                Self::shake_hands(stream, Rc::clone(&wire), wire, Protocol::Http1).await?,
-                opening,
-            ));
+            let exchange = Exchange::Http1(Http1::new(Box::new(stream)));
+            return Ok((Self::over(exchange, Rc::clone(&wire), wire), opening));
         };
         let stream = tls.connect(stream).await.map_err(|error| tls_error(&error))?;
         opening.tls_handshaking = connected.elapsed();
-        let protocol = match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Protocol::Http2,
-            _ => Protocol::Http1,
-        };
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let readings = Rc::new(Readings::default());
         let stream = Probe::new(stream, Rc::clone(&readings));
-        Ok((
-            Self::shake_hands(stream, readings, wire, protocol).await?,
-            opening,
-        ))
+        let exchange = if is_http2 {
+            let shaken = http2::handshake(LocalExecutor, TokioIo::new(stream)).await;
+            let (sender, driver) = shaken.map_err(|error| http2_error(&error))?;
+            Exchange::Http2(Http2 {
+                sender,
+                driver: Some(Box::pin(driver)),
+                body: None,
+            })
+        } else {
+            Exchange::Http1(Http1::new(Box::new(stream)))
+        };
+        Ok((Self::over(exchange, readings, wire), opening))
     }
 
-    async fn shake_hands<S>(
-        stream: S,
-        readings: Rc<Readings>,
-        wire: Rc<Readings>,
-        protocol: Protocol,
-    ) -> Result<Self, ErrorKind>
-    where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
-    {
-        let io = TokioIo::new(stream);
-        let (sender, driver): (_, Driver) = match protocol {
-            Protocol::Http1 => {
-                let (sender, driver) = http1::handshake(io)
-                    .await
-                    .map_err(|error| exchange_error(&error))?;
-                (Sender::Http1(sender), Box::pin(driver))
-            }
-            Protocol::Http2 => {
-                let shaken = http2::handshake(LocalExecutor, io).await;
-                let (sender, driver) = shaken.map_err(|error| exchange_error(&error))?;
-                (Sender::Http2(sender), Box::pin(driver))
-            }
-        };
-        Ok(Self {
-            sender,
-            driver: Some(driver),
+    fn over(exchange: Exchange, readings: Rc<Readings>, wire: Rc<Readings>) -> Self {
+        Self {
+            exchange,
             readings,
             wire,
-        })
+        }
     }
 
     /// How it is spoken.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
-        match self.sender {
-            Sender::Http1(_) => Protocol::Http1,
-            Sender::Http2(_) => Protocol::Http2,
+        match self.exchange {
+            Exchange::Http1(_) => Protocol::Http1,
+            Exchange::Http2(_) => Protocol::Http2,
         }
     }
 
     /// Whether it can take a request.
     pub async fn is_ready(&mut self) -> bool {
-        let Self { sender, driver, .. } = self;
-        let ready = async {
-            match sender {
-                Sender::Http1(sender) => sender.ready().await.is_ok(),
-                Sender::Http2(sender) => sender.ready().await.is_ok(),
-            }
-        };
-        drive(driver, ready).await && driver.is_some()
-    }
-
-    /// Sends a request and waits for the head of its answer.
-    pub async fn send(&mut self, request: hyper::Request<Full<Bytes>>) -> Sent {
-        let Self { sender, driver, .. } = self;
-        let result = match sender {
-            Sender::Http1(sender) => drive(driver, sender.try_send_request(request)).await,
-            Sender::Http2(sender) => drive(driver, sender.try_send_request(request)).await,
-        };
-        match result {
-            Ok(response) => Sent::Answered(response),
-            Err(mut error) => match error.take_message() {
-                Some(request) => Sent::Unsent(request),
-                None => Sent::Failed(exchange_error(&error.into_error())),
-            },
+        match &mut self.exchange {
+            Exchange::Http1(connection) => connection.is_ready().await,
+            Exchange::Http2(connection) => connection.is_ready().await,
         }
     }
 
-    /// Reads a body to its end: its length, and its bytes when `keep` gives room for them.
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub async fn send(&mut self, request: &Request<Bytes>, wanted: Headers) -> Result<Head, Unanswered> {
+        match &mut self.exchange {
+            Exchange::Http1(connection) => connection.send(request, wanted).await,
+            Exchange::Http2(connection) => connection.send(request).await,
+        }
+    }
+
+    /// Reads the body of the answer to its end: its length, and its bytes when `keep` gives room for them.
     ///
     /// # Errors
     ///
     /// When the body breaks off, or is larger than what is kept.
-    pub async fn read_body(
-        &mut self,
-        mut body: Incoming,
-        keep: Option<usize>,
-    ) -> Result<(u64, Vec<u8>), ErrorKind> {
+    pub async fn read_body(&mut self, keep: Option<usize>) -> Result<(u64, Vec<u8>), ErrorKind> {
+        match &mut self.exchange {
+            Exchange::Http1(connection) => connection.read_body(keep).await,
+            Exchange::Http2(connection) => connection.read_body(keep).await,
+        }
+    }
+}
+
+// === impl Http2 ===
+
+impl Http2 {
+    async fn is_ready(&mut self) -> bool {
+        let Self { sender, driver, .. } = self;
+        drive(driver, sender.ready()).await.is_ok() && driver.is_some()
+    }
+
+    async fn send(&mut self, request: &Request<Bytes>) -> Result<Head, Unanswered> {
+        let Self { sender, driver, .. } = self;
+        match drive(driver, sender.try_send_request(request.clone().map(Full::new))).await {
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                self.body = Some(body);
+                Ok(Head {
+                    status: head.status,
+                    headers: head.headers,
+                })
+            }
+            Err(mut error) => Err(match error.take_message() {
+                Some(_) => Unanswered::Unsent,
+                None => Unanswered::Failed(http2_error(&error.into_error())),
+            }),
+        }
+    }
+
+    async fn read_body(&mut self, keep: Option<usize>) -> Result<(u64, Vec<u8>), ErrorKind> {
         let (mut size, mut kept) = (0, Vec::new());
+        let Some(mut body) = self.body.take() else {
+            return Ok((size, kept));
+        };
         while let Some(frame) = drive(&mut self.driver, body.frame()).await {
-            let frame = frame.map_err(|error| exchange_error(&error))?;
+            let frame = frame.map_err(|error| http2_error(&error))?;
             let Some(data) = frame.data_ref() else { continue };
             size += data.len() as u64;
             if let Some(room) = keep {
@@ -253,8 +256,8 @@ fn tls_error(error: &io::Error) -> ErrorKind {
     }
 }
 
-/// The kind of a failure in the middle of an exchange.
-fn exchange_error(error: &hyper::Error) -> ErrorKind {
+/// The kind of a failure in the middle of an exchange by HTTP/2.
+fn http2_error(error: &hyper::Error) -> ErrorKind {
     if error.is_parse() {
         return ErrorKind::Protocol;
     }

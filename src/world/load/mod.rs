@@ -27,6 +27,7 @@ use crate::verify::trend::Trend;
 mod clock;
 mod connection;
 pub mod fleet;
+mod http1;
 mod probe;
 pub mod script;
 pub mod target;

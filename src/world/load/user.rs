@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Method, Request, Uri};
 
-use super::connection::{Connection, Opening, Sent};
+use super::connection::{Connection, Opening};
+use super::http1::{Headers, Unanswered};
 use super::target::Target;
 use crate::config::load_check::plan;
 use crate::verify::exchange::{ErrorKind, Protocol, Timings};
@@ -156,8 +156,12 @@ impl User {
     }
 
     async fn try_exchange(&mut self, call: &Call, request: &plan::Request) -> Result<Answer, ErrorKind> {
-        let mut message = None;
-        let response = loop {
+        let wanted = if request.reads_headers() {
+            Headers::All
+        } else {
+            Headers::OfRedirects
+        };
+        let head = loop {
             let reused = self.connect().await?;
             let Some(connection) = &mut self.connection else {
                 return Err(ErrorKind::Connect);
@@ -165,28 +169,21 @@ impl User {
             connection.readings.begin();
             self.exchange.protocol = connection.protocol();
             self.exchange.connected = Some(Instant::now());
-            let unsent = match message.take() {
-                Some(unsent) => unsent,
-                None => call.message(&self.target, request, connection.protocol())?,
-            };
-            match connection.send(unsent).await {
-                Sent::Answered(response) => break response,
+            let message = call.message(&self.target, request, connection.protocol())?;
+            match connection.send(&message, wanted).await {
+                Ok(head) => break head,
                 // A connection that the other side closed while it was idle: no byte was written, so this is not a
                 // second attempt.
-                Sent::Unsent(unsent) if reused => {
-                    message = Some(unsent);
-                    self.close();
-                }
-                Sent::Unsent(_) => return Err(ErrorKind::Closed),
-                Sent::Failed(error) => return Err(error),
+                Err(Unanswered::Unsent) if reused => self.close(),
+                Err(Unanswered::Unsent) => return Err(ErrorKind::Closed),
+                Err(Unanswered::Failed(error)) => return Err(error),
             }
         };
-        let (head, body) = response.into_parts();
         let Some(connection) = &mut self.connection else {
             return Err(ErrorKind::Closed);
         };
         let keep = request.reads_body().then_some(KEPT_BODY);
-        let (size, body) = connection.read_body(body, keep).await?;
+        let (size, body) = connection.read_body(keep).await?;
         Ok(Answer {
             status: head.status.as_u16(),
             error: None,
@@ -265,9 +262,9 @@ impl Call {
         target: &Target,
         request: &plan::Request,
         protocol: Protocol,
-    ) -> Result<Request<Full<Bytes>>, ErrorKind> {
+    ) -> Result<Request<Bytes>, ErrorKind> {
         let body = self.body.clone().map(Bytes::from).unwrap_or_default();
-        let mut message = Request::new(Full::new(body));
+        let mut message = Request::new(body);
         *message.method_mut() = self.method.clone();
         let host = request
             .headers

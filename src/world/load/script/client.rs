@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 use hyper::{Request, Uri};
@@ -17,7 +16,8 @@ use reqwest::Url;
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
-use super::super::connection::{Connection, Sent};
+use super::super::connection::Connection;
+use super::super::http1::{Head, Headers, Unanswered};
 use super::super::target::Target;
 use super::cookies::Cookie;
 use super::hop::Hop;
@@ -134,7 +134,7 @@ struct Pooled {
 
 /// The head and the body of an answer.
 struct Received {
-    head: hyper::http::response::Parts,
+    head: Head,
     body: Vec<u8>,
 }
 
@@ -286,8 +286,7 @@ impl Client {
 
     async fn exchange(&self, call: &Call, hop: &Hop, stamps: &Stamps) -> Result<Received, Failure> {
         let target = self.target(&hop.url).await?;
-        let mut message = None;
-        let (mut pooled, response) = loop {
+        let (mut pooled, head) = loop {
             let (mut pooled, reused) = self.connect(hop, &target, stamps).await?;
             pooled.connection.readings.begin();
             stamps.protocol.set(Some(pooled.connection.protocol()));
@@ -299,25 +298,17 @@ impl Client {
                 .wire
                 .replace(Some((Rc::clone(&pooled.connection.wire), pooled.counted)));
             stamps.connected.set(Some(Instant::now()));
-            let unsent = match message.take() {
-                Some(unsent) => unsent,
-                None => self.message(call, hop, &target, pooled.connection.protocol())?,
-            };
-            match pooled.connection.send(unsent).await {
-                Sent::Answered(response) => break (pooled, response),
+            let message = self.message(call, hop, &target, pooled.connection.protocol())?;
+            match pooled.connection.send(&message, Headers::All).await {
+                Ok(head) => break (pooled, head),
                 // The other side closed the idle connection: no byte was written, so this is not a second attempt.
-                Sent::Unsent(unsent) if reused => message = Some(unsent),
-                Sent::Unsent(_) => return Err(Failure::Kind(ErrorKind::Closed)),
-                Sent::Failed(error) => return Err(Failure::Kind(error)),
+                Err(Unanswered::Unsent) if reused => {}
+                Err(Unanswered::Unsent) => return Err(Failure::Kind(ErrorKind::Closed)),
+                Err(Unanswered::Failed(error)) => return Err(Failure::Kind(error)),
             }
         };
-        let (head, body) = response.into_parts();
         let keep = (self.wants(call) != Wants::Nothing).then_some(LARGEST_BODY);
-        let (_, body) = pooled
-            .connection
-            .read_body(body, keep)
-            .await
-            .map_err(Failure::Kind)?;
+        let (_, body) = pooled.connection.read_body(keep).await.map_err(Failure::Kind)?;
         let reuse = self.vu.script.plan().is_none_or(|plan| !plan.http.no_reuse);
         if reuse {
             let mut idle = self.idle.borrow_mut();
@@ -383,9 +374,9 @@ impl Client {
         hop: &Hop,
         target: &Target,
         protocol: Protocol,
-    ) -> Result<Request<Full<Bytes>>, Failure> {
+    ) -> Result<Request<Bytes>, Failure> {
         let malformed = |_| Failure::Kind(ErrorKind::Protocol);
-        let mut message = Request::new(Full::new(hop.body.clone().unwrap_or_default()));
+        let mut message = Request::new(hop.body.clone().unwrap_or_default());
         *message.method_mut() = hop.method.clone();
         let path = match hop.url.query() {
             Some(query) => format!("{}?{query}", hop.url.path()),
