@@ -245,6 +245,9 @@ fn run_command(ui: &mut Ui, cli: Cli) -> Result<Answer, Failure> {
         Command::ExitCodes => return ui.print(&format!("{EXIT_CODES}\n")),
         _ => {}
     }
+    // TLS is ring's everywhere: git over https, the clusters, load checks. A second installation is refused, which
+    // can only mean that it is already there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // The demo tells its own story, and its daemon's goes to a file.
     if !matches!(cli.command, Command::Demo(_)) {
         start_log(ui, cli.verbose, cli.quiet, cli.log_format);
