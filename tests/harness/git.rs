@@ -242,12 +242,19 @@ impl Remote {
         clone
     }
 
-    /// Commits all that a clone holds, and pushes it.
+    /// Commits all that a clone holds, and pushes it; on top of what gitsync pushed meanwhile, as its developer would.
     #[track_caller]
     pub fn commit_all(&self, clone: &Path, message: &str) -> String {
         git(clone, &["add", "--all"]).ok();
         git(clone, &["commit", "--quiet", "--message", message]).ok();
-        git(clone, &["push", "--quiet", "origin", &format!("HEAD:{BRANCH}")]).ok();
+        let push = ["push", "--quiet", "origin", &format!("HEAD:{BRANCH}")];
+        let first = git(clone, &push);
+        if first.stderr.contains("(fetch first)") {
+            git(clone, &["pull", "--quiet", "--rebase", "origin", BRANCH]).ok();
+            git(clone, &push).ok();
+        } else {
+            first.ok();
+        }
         git(clone, &["rev-parse", "HEAD"]).ok().trim().to_owned()
     }
 

@@ -96,6 +96,8 @@ impl Gitsync {
         let log = self.home.log(&name);
         let mut command = guarded(binaries::gitsync(), &log);
         self.prepare(&mut command);
+        // As in the image: what is freed is given back at once, so that what a daemon holds is what it needs.
+        command.env("MIMALLOC_PURGE_DELAY", "0");
         command.current_dir(self.home()).args(args);
         Daemon {
             process: Process::start(&name, &log, command),

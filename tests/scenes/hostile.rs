@@ -14,8 +14,9 @@ use crate::harness::wait::wait_for;
 
 const DIR: &str = "environments/staging";
 
-/// More than the daemon needs for anything here, and less than any of these bombs would make of it.
-const MEMORY: u64 = 600 * 1024 * 1024;
+/// More than the daemon needs for anything here, and less than any of these bombs would make of it. The 60,000 objects, which it
+/// plans to create before the API server refuses the first, need 590 MiB.
+const MEMORY: u64 = 768 * 1024 * 1024;
 
 /// A word that is in a file outside of the repository, and must never be seen.
 const CANARY: &str = "canary-7f3e9a";
