@@ -82,14 +82,11 @@ fn main() {
 /// to a core, what others ask for is missing.)
 fn on_one_core() {
     #[cfg(target_os = "linux")]
-    bind();
-}
-
-#[cfg(target_os = "linux")]
-fn bind() {
-    let mut cores = rustix::thread::CpuSet::new();
-    cores.set(rustix::thread::sched_getcpu());
-    rustix::thread::sched_setaffinity(None, &cores).unwrap();
+    {
+        let mut cores = rustix::thread::CpuSet::new();
+        cores.set(rustix::thread::sched_getcpu());
+        rustix::thread::sched_setaffinity(None, &cores).unwrap();
+    }
 }
 
 fn mebibytes(bytes: u64) -> f64 {

@@ -155,6 +155,7 @@ enum Command {
     /// Take care of a suspended environment again, by a commit
     Resume(Lazy<suspend::ResumeArgs>),
     /// Change images in an overlay
+    // At once, not lazily: whoever lists the commands has to find those below it.
     Image(image::ImageArgs),
     /// Change the number of replicas in an overlay
     Scale(Lazy<scale::ScaleArgs>),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::output::Output;
 use super::state::StateDirectory;
-use super::wait::wait_until;
+use super::wait::{wait_for, wait_until};
 
 /// The branch that everybody pushes to.
 pub const BRANCH: &str = "main";
@@ -23,6 +23,9 @@ const SERVER: &str = "[http]\n\treceivepack = true\n[receive]\n\tautogc = false\
 
 /// How long one git command may take.
 const DEADLINE: Duration = Duration::from_secs(300);
+
+/// How long somebody else's pushes may hold up a commit.
+const PUSHED: Duration = Duration::from_secs(60);
 
 /// The time of the first commit: 2026-01-01T00:00:00Z. Each further one is a second later.
 static CLOCK: AtomicU64 = AtomicU64::new(1_767_225_600);
@@ -247,14 +250,14 @@ impl Remote {
     pub fn commit_all(&self, clone: &Path, message: &str) -> String {
         git(clone, &["add", "--all"]).ok();
         git(clone, &["commit", "--quiet", "--message", message]).ok();
-        let push = ["push", "--quiet", "origin", &format!("HEAD:{BRANCH}")];
-        let first = git(clone, &push);
-        if first.stderr.contains("(fetch first)") {
+        wait_for(PUSHED, "a push on top of the newest tip", || {
+            let push = git(clone, &["push", "--quiet", "origin", &format!("HEAD:{BRANCH}")]);
+            if push.code == 0 {
+                return Ok(());
+            }
             git(clone, &["pull", "--quiet", "--rebase", "origin", BRANCH]).ok();
-            git(clone, &push).ok();
-        } else {
-            first.ok();
-        }
+            Err(push.to_string())
+        });
         git(clone, &["rev-parse", "HEAD"]).ok().trim().to_owned()
     }
 

@@ -1,6 +1,5 @@
 //! A stage: a pair of clusters, a remote repository with the example, and the built binary, for one scenario.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -125,25 +124,8 @@ impl Stage {
     /// Commits files on top of the remote branch; the daemon may push at the same time.
     #[track_caller]
     pub fn commit(&self, message: &str, files: &[(&str, &str)]) {
-        let copy = tempfile::tempdir().unwrap();
-        let dir = copy.path();
-        let git = |args: &[&str]| crate::harness::git::git(dir, args);
-        git(&["clone", "--quiet", &self.remote.url(), "."]).ok();
-        for (path, text) in files {
-            fs::create_dir_all(dir.join(path).parent().unwrap()).unwrap();
-            fs::write(dir.join(path), text).unwrap();
-        }
-        git(&["add", "--all"]).ok();
-        git(&["commit", "--quiet", "--message", message]).ok();
-        wait_for(DEADLINE, "a push on top of the newest tip", || {
-            git(&["pull", "--quiet", "--rebase", "origin", "main"]).ok();
-            let push = git(&["push", "--quiet", "origin", "HEAD:main"]);
-            if push.code == 0 {
-                Ok(())
-            } else {
-                Err(push.to_string())
-            }
-        });
+        let edits: Vec<_> = files.iter().map(|(path, text)| (*path, Some(*text))).collect();
+        self.remote.commit(message, &edits);
     }
 
     /// Commits another tag into staging's overlay.

@@ -116,22 +116,22 @@ impl Expression {
     /// Whether the body's bytes are needed to decide.
     #[must_use]
     pub fn reads_body(&self) -> bool {
-        match self {
-            Self::All(a, b) | Self::Any(a, b) => a.reads_body() || b.reads_body(),
-            Self::Not(inner) => inner.reads_body(),
-            Self::Number(..) => false,
-            Self::Text(field, ..) => *field == TextField::Body,
-        }
+        self.reads(|field| *field == TextField::Body)
     }
 
     /// Whether headers are needed to decide.
     #[must_use]
     pub fn reads_headers(&self) -> bool {
+        self.reads(|field| matches!(field, TextField::Header(_)))
+    }
+
+    /// Whether a field of the kind is in any part.
+    fn reads(&self, kind: fn(&TextField) -> bool) -> bool {
         match self {
-            Self::All(a, b) | Self::Any(a, b) => a.reads_headers() || b.reads_headers(),
-            Self::Not(inner) => inner.reads_headers(),
+            Self::All(a, b) | Self::Any(a, b) => a.reads(kind) || b.reads(kind),
+            Self::Not(inner) => inner.reads(kind),
             Self::Number(..) => false,
-            Self::Text(field, ..) => matches!(field, TextField::Header(_)),
+            Self::Text(field, ..) => kind(field),
         }
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn connect(
 }
 
 fn client(endpoint: &Endpoint, loopback: bool) -> Result<reqwest::Client, GitError> {
-    // The program installs the provider first thing; a library user or a test may not have.
+    // The program installs the provider before it asks for anything; a library user or a test may not have.
     rustls::crypto::ring::default_provider().install_default().ok();
     let unusable = |detail: String| GitError::Unreachable {
         url: endpoint.url.to_string(),

@@ -19,7 +19,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::http1::{Head, Headers, Http1, Unanswered};
+use super::http1::{self, Head, Headers, Http1, Kept, Unanswered};
 use super::probe::{Probe, Readings};
 use super::target::Target;
 use crate::verify::exchange::{ErrorKind, Protocol};
@@ -188,22 +188,16 @@ impl Http2 {
     }
 
     async fn read_body(&mut self, keep: Option<usize>) -> Result<(u64, Vec<u8>), ErrorKind> {
-        let (mut size, mut kept) = (0, Vec::new());
-        let Some(mut body) = self.body.take() else {
-            return Ok((size, kept));
-        };
-        while let Some(frame) = drive(&mut self.driver, body.frame()).await {
-            let frame = frame.map_err(|error| http2_error(&error))?;
-            let Some(data) = frame.data_ref() else { continue };
-            size += data.len() as u64;
-            if let Some(room) = keep {
-                if kept.len() + data.len() > room {
-                    return Err(ErrorKind::TooLarge);
+        let mut kept = Kept::with_room(keep);
+        if let Some(mut body) = self.body.take() {
+            while let Some(frame) = drive(&mut self.driver, body.frame()).await {
+                let frame = frame.map_err(|error| http2_error(&error))?;
+                if let Some(data) = frame.data_ref() {
+                    kept.add(data)?;
                 }
-                kept.extend_from_slice(data);
             }
         }
-        Ok((size, kept))
+        Ok(kept.into_parts())
     }
 }
 
@@ -264,10 +258,7 @@ fn http2_error(error: &hyper::Error) -> ErrorKind {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(link) = cause {
         if let Some(io) = link.downcast_ref::<io::Error>() {
-            return match io.kind() {
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ErrorKind::Reset,
-                _ => ErrorKind::Closed,
-            };
+            return http1::kind(io);
         }
         cause = link.source();
     }

@@ -68,6 +68,13 @@ pub enum Unanswered {
     Failed(ErrorKind),
 }
 
+/// What was read of a body: its length, and its bytes when there is room for them.
+pub struct Kept {
+    size: u64,
+    bytes: Vec<u8>,
+    room: Option<usize>,
+}
+
 /// Bytes that were read and wait to be taken.
 struct Input {
     buffer: Vec<u8>,
@@ -169,18 +176,11 @@ impl Http1 {
     ///
     /// When the body breaks off, makes no sense, or is larger than what is kept.
     pub async fn read_body(&mut self, keep: Option<usize>) -> Result<(u64, Vec<u8>), ErrorKind> {
-        let (mut size, mut kept, mut framing) = (0, Vec::new(), 0);
+        let (mut kept, mut framing) = (Kept::with_room(keep), 0);
         loop {
             match self.body.next(self.input.bytes())? {
                 Piece::Data(length) => {
-                    let data = &self.input.bytes()[..length];
-                    size += length as u64;
-                    if let Some(room) = keep {
-                        if kept.len() + length > room {
-                            return Err(ErrorKind::TooLarge);
-                        }
-                        kept.extend_from_slice(data);
-                    }
+                    kept.add(&self.input.bytes()[..length])?;
                     self.input.take(length);
                 }
                 Piece::Framing(length) => {
@@ -191,7 +191,7 @@ impl Http1 {
                     };
                     self.input.take(length);
                 }
-                Piece::End => return Ok((size, kept)),
+                Piece::End => return Ok(kept.into_parts()),
                 Piece::Unknown => {
                     if framing + self.input.bytes().len() > HEAD {
                         return Err(ErrorKind::Protocol);
@@ -367,7 +367,7 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &str> {
 }
 
 /// The kind of a failure in the middle of an exchange.
-fn kind(error: &io::Error) -> ErrorKind {
+pub fn kind(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ErrorKind::Reset,
         _ => ErrorKind::Closed,
@@ -396,14 +396,13 @@ impl Body {
                 };
                 Piece::Data(length)
             }
-            Self::ChunkEnd => match line(waiting) {
-                Some((2, _)) => {
+            Self::ChunkEnd => match waiting {
+                [b'\r', b'\n', ..] => {
                     *self = Self::ChunkLine;
                     Piece::Framing(2)
                 }
-                Some(_) => return Err(ErrorKind::Protocol),
-                None if waiting.len() > 1 => return Err(ErrorKind::Protocol),
-                None => Piece::Unknown,
+                [_] => Piece::Unknown,
+                _ => return Err(ErrorKind::Protocol),
             },
             Self::ChunkLine => match line(waiting) {
                 Some((length, line)) => {
@@ -446,6 +445,40 @@ fn chunk_size(line: &[u8]) -> Result<u64, ErrorKind> {
     let sound = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     let size = sound.then(|| u64::from_str_radix(digits, 16).ok()).flatten();
     size.ok_or(ErrorKind::Protocol)
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// Nothing yet; bytes are kept when there is `room`, up to as many.
+    pub fn with_room(room: Option<usize>) -> Self {
+        Self {
+            size: 0,
+            bytes: Vec::new(),
+            room,
+        }
+    }
+
+    /// Adds the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for them.
+    pub fn add(&mut self, data: &[u8]) -> Result<(), ErrorKind> {
+        self.size += data.len() as u64;
+        if let Some(room) = self.room {
+            if self.bytes.len() + data.len() > room {
+                return Err(ErrorKind::TooLarge);
+            }
+            self.bytes.extend_from_slice(data);
+        }
+        Ok(())
+    }
+
+    /// The length, and the bytes that were kept.
+    pub fn into_parts(self) -> (u64, Vec<u8>) {
+        (self.size, self.bytes)
+    }
 }
 
 // === impl Input ===

@@ -18,6 +18,13 @@ fn mk_request(method: &str, body: &str) -> Request<Bytes> {
     request
 }
 
+/// A connection on which this answer waits already, and the server's end of it; the wire takes so many bytes at once.
+async fn mk_answered(wire: usize, answer: &[u8]) -> (Http1, DuplexStream) {
+    let (ours, mut theirs) = duplex(wire);
+    theirs.write_all(answer).await.unwrap();
+    (Http1::new(Box::new(ours)), theirs)
+}
+
 /// Sends a request and gets these pieces one after the other, after which the server ends the connection or keeps it.
 async fn ask(method: &str, pieces: &[&[u8]], ends: bool) -> Came {
     let (ours, mut theirs) = duplex(1 << 20);
@@ -196,12 +203,7 @@ async fn a_request_says_what_it_has_and_nothing_else() {
             "DELETE /path?query=1 HTTP/1.1\r\nhost: example.com\r\ncontent-length: 3\r\n\r\nnow",
         ),
     ] {
-        let (ours, mut theirs) = duplex(1 << 10);
-        let mut connection = Http1::new(Box::new(ours));
-        theirs
-            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-            .await
-            .unwrap();
+        let (mut connection, mut theirs) = mk_answered(1 << 10, b"HTTP/1.1 204 No Content\r\n\r\n").await;
         connection
             .send(&mk_request(method, body), Headers::All)
             .await
@@ -220,10 +222,8 @@ async fn headers_are_kept_where_somebody_reads_them() {
         ("200 OK", Headers::OfRedirects, false),
         ("302 Found", Headers::OfRedirects, true),
     ] {
-        let (ours, mut theirs) = duplex(1 << 10);
-        let mut connection = Http1::new(Box::new(ours));
         let answer = format!("HTTP/1.1 {status}\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n");
-        theirs.write_all(answer.as_bytes()).await.unwrap();
+        let (mut connection, _theirs) = mk_answered(1 << 10, answer.as_bytes()).await;
         let head = connection.send(&mk_request("GET", ""), wanted).await.unwrap();
         assert_eq!(head.headers.contains_key("location"), kept, "{status} {wanted:?}");
     }
@@ -257,12 +257,8 @@ async fn a_large_body_arrives_whole() {
 
 #[tokio::test]
 async fn an_answer_before_the_body_is_out_counts_and_ends_the_connection() {
-    let (ours, mut theirs) = duplex(1 << 12);
-    let mut connection = Http1::new(Box::new(ours));
-    theirs
-        .write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
-        .await
-        .unwrap();
+    let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n";
+    let (mut connection, _theirs) = mk_answered(1 << 12, answer).await;
     let head = connection.send(&mk_upload(), Headers::All).await.unwrap();
     assert_eq!(head.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(connection.read_body(None).await, Ok((0, Vec::new())));
@@ -286,9 +282,7 @@ async fn a_body_that_is_larger_than_what_is_kept_is_refused_and_counted_when_it_
         (Some(99_999), Err(ErrorKind::TooLarge)),
         (None, Ok((100_000, Vec::new()))),
     ] {
-        let (ours, mut theirs) = duplex(1 << 20);
-        let mut connection = Http1::new(Box::new(ours));
-        theirs.write_all(answer).await.unwrap();
+        let (mut connection, mut theirs) = mk_answered(1 << 20, answer).await;
         theirs.write_all(&[b'x'; 100_000]).await.unwrap();
         connection
             .send(&mk_request("GET", ""), Headers::All)
