@@ -5,6 +5,9 @@
 //! proved for it. Before the first promotion nothing is proved, and HEAD is read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use manifest::{Manifest, Packed};
 
 use super::{Desired, build};
 use crate::config::repository::Environment;
@@ -14,7 +17,9 @@ use crate::source::{Layered, Snapshot, is_below};
 /// A rendering that can be used again for another commit, as long as everything that it read is the same there.
 #[derive(Debug, Clone)]
 pub struct Rendered {
+    /// The rendering without its objects.
     desired: Desired,
+    objects: Arc<[Packed]>,
     /// The ids of the files that were read, and of their directories: a file more or less may change the rendering too.
     ids: BTreeMap<String, String>,
 }
@@ -53,7 +58,7 @@ impl Rendered {
     /// Keeps a rendering of these trees; `None` when they have no ids, as files on a disk have none.
     #[must_use]
     pub fn keep(
-        desired: Desired,
+        desired: &Desired,
         environment: &Environment,
         head: &Snapshot,
         proved: Option<&Snapshot>,
@@ -65,7 +70,16 @@ impl Rendered {
                 ids.insert(path.to_owned(), id(path, environment, head, proved)?);
             }
         }
-        Some(Self { desired, ids })
+        let objects = desired.objects.iter().map(Manifest::pack).collect();
+        let desired = Desired {
+            objects: Arc::default(),
+            ..desired.clone()
+        };
+        Some(Self {
+            desired,
+            objects,
+            ids,
+        })
     }
 
     /// The same rendering for other trees, if they hold the same files.
@@ -83,6 +97,7 @@ impl Rendered {
         self.ids.iter().all(same).then(|| Desired {
             revision,
             shared,
+            objects: Arc::new(self.objects.iter().map(Packed::unpack).collect()),
             ..self.desired.clone()
         })
     }
@@ -98,8 +113,6 @@ fn id(path: &str, environment: &Environment, head: &Snapshot, proved: Option<&Sn
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::repository;
     use crate::source::testing::MemoryTree;
@@ -187,13 +200,13 @@ mod tests {
         let tree = mk_tree();
         let (environment, before) = (prod(&tree), mk_snapshot('a', &tree));
         let desired = render(&environment.dir, &before, None).unwrap();
-        let kept = Rendered::keep(desired.clone(), &environment, &before, None).unwrap();
+        let kept = Rendered::keep(&desired, &environment, &before, None).unwrap();
         let mut elsewhere = tree.clone();
         elsewhere.insert("README.md", "other");
         let reused = kept
             .reuse(&environment, &mk_snapshot('b', &elsewhere), None)
             .unwrap();
-        assert!(Arc::ptr_eq(&reused.objects, &desired.objects));
+        assert_eq!(reused.objects, desired.objects);
         assert_eq!(reused.revision.short(), "bbbbbbbb");
         for (path, text) in [
             (

@@ -32,6 +32,7 @@ mod id;
 mod node;
 mod object;
 mod origin;
+mod packed;
 mod redact;
 pub mod yaml;
 
@@ -39,5 +40,6 @@ pub use id::{Gvk, IdError, ObjectId};
 pub use node::{Data, Kind, Node, Place, Style, Tag};
 pub use object::Manifest;
 pub use origin::{FieldLines, Origin};
+pub use packed::Packed;
 pub use redact::{Redacted, redact, redact_pair};
 pub use yaml::ReadError;

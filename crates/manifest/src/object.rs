@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::origin::{FieldLines, Origin};
+use crate::packed::Packed;
 use crate::redact::{Redacted, redact};
 use crate::yaml::{self, ReadError};
 use crate::{Gvk, ObjectId};
@@ -89,6 +90,12 @@ impl Manifest {
     /// The object as JSON, without its origin.
     pub fn into_value(self) -> Value {
         self.value
+    }
+
+    /// The object in a form that takes less memory.
+    pub fn pack(&self) -> Packed {
+        let text = self.value.to_string().into();
+        Packed::new(text, self.origin.clone(), self.fields.clone())
     }
 
     fn text(&self, pointer: &str) -> &str {
@@ -211,6 +218,18 @@ mod tests {
         for (pointer, line) in rows {
             assert_eq!(object.line_of(pointer).map(|o| o.line), line, "{pointer}");
         }
+    }
+
+    #[test]
+    fn a_packed_object_is_the_same_again() {
+        let text = "apiVersion: v1\nkind: Odd\nmetadata:\n  name: odd\nspec: {z: [0.1, 1e300, 2.2250738585072014e-308, \
+            -0.0, 9223372036854775807, 18446744073709551615], a: {}, b: [], c: null, d: \"\\u0000\\u2028\"}\n";
+        let before = &Manifest::parse(text, "odd.yaml").unwrap()[0];
+        let after = before.pack().unpack();
+        assert_eq!(after.value(), before.value());
+        assert_eq!(after.value().to_string(), before.value().to_string());
+        assert_eq!(after.origin(), before.origin());
+        assert_eq!(after.line_of("/spec/z/2"), before.line_of("/spec/z/2"));
     }
 
     #[test]

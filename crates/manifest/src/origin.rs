@@ -42,7 +42,7 @@ impl fmt::Display for Origin {
 pub struct FieldLines {
     files: Arc<[Arc<str>]>,
     /// Sorted by hash: (hash of the pointer, index into `files`, line).
-    at: Box<[(u64, u32, u32)]>,
+    at: Arc<[(u64, u32, u32)]>,
 }
 
 /// The offset basis of FNV-1a, and the hash of the empty pointer.
@@ -62,10 +62,7 @@ impl FieldLines {
         let mut at = Vec::with_capacity(count(root));
         collect(root, ROOT, &mut at);
         at.sort_unstable();
-        Self {
-            files,
-            at: at.into_boxed_slice(),
-        }
+        Self { files, at: at.into() }
     }
 
     /// The place of the field at a JSON pointer (RFC 6901), or of its nearest parent that has one.

@@ -119,7 +119,7 @@ impl Reconciler {
         let work = move || {
             let desired = render(&environment.dir, &snapshot, proved.as_ref())?;
             policy::refuse(&desired.objects)?;
-            let kept = Rendered::keep(desired.clone(), &environment, &snapshot, proved.as_ref());
+            let kept = Rendered::keep(&desired, &environment, &snapshot, proved.as_ref());
             Ok((desired, kept))
         };
         let rendered = tokio::task::spawn_blocking(work)

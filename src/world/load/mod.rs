@@ -28,6 +28,7 @@ mod clock;
 mod connection;
 pub mod fleet;
 mod http1;
+mod message;
 mod probe;
 pub mod script;
 pub mod target;

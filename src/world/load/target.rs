@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use super::message::Message;
 use super::probe::Probe;
 use super::user::User;
 use crate::config::load_check::TlsSpec;
@@ -246,13 +247,14 @@ async fn ask(
         let runtime = super::worker::runtime().map_err(|_| ErrorKind::Connect)?;
         let local = tokio::task::LocalSet::new();
         let once = async {
+            let request = harmless(&plan.requests[0]);
+            let message = Message::new(&target, &request)?;
             let mut user = User::new(Arc::new(target), address);
-            tokio::time::timeout(limit, user.ask(&harmless(&plan.requests[0]))).await
+            let answer = tokio::time::timeout(limit, user.ask(&request, &message)).await;
+            answer.map_err(|_| ErrorKind::Timeout)
         };
-        match local.block_on(&runtime, once) {
-            Ok(answer) => answer.error.map_or(Ok(answer.status), Err),
-            Err(_) => Err(ErrorKind::Timeout),
-        }
+        let answer = local.block_on(&runtime, once)?;
+        answer.error.map_or(Ok(answer.status), Err)
     });
     asked.await.unwrap_or(Err(ErrorKind::Connect))
 }

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::body::Bytes;
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
-use hyper::{Method, Request, Uri};
+use hyper::header::HeaderMap;
 
 use super::connection::{Connection, Opening};
 use super::http1::{Headers, Unanswered};
+use super::message::Message;
 use super::target::Target;
 use crate::config::load_check::plan;
 use crate::verify::exchange::{ErrorKind, Protocol, Timings};
@@ -55,13 +54,6 @@ pub struct Answer {
     pub protocol: Protocol,
 }
 
-/// What is sent: a request of the plan, or where a redirect of it leads.
-struct Call {
-    method: Method,
-    path: String,
-    body: Option<String>,
-}
-
 /// A body that a check reads may have this many bytes.
 const KEPT_BODY: usize = 4 << 20;
 
@@ -81,21 +73,27 @@ impl User {
         }
     }
 
-    /// Sends a request and follows its redirects. `on_hop` is told of each redirect that is followed.
+    /// Sends the message of a request and follows its redirects. `on_hop` is told of each redirect that is followed.
     ///
     /// The future may be dropped at any time; [`User::cut_off`] then tells what became of the request.
-    pub async fn perform(&mut self, request: &plan::Request, mut on_hop: impl FnMut(&Answer)) -> Answer {
-        let mut call = Call::new(request);
+    pub async fn perform(
+        &mut self,
+        request: &plan::Request,
+        message: &Message,
+        mut on_hop: impl FnMut(&Answer),
+    ) -> Answer {
+        let mut redirected = None;
         let deadline = tokio::time::Instant::now() + request.timeout;
         let mut earlier = Timings::default();
         for hop in 0.. {
-            let mut answer = match tokio::time::timeout_at(deadline, self.exchange(&call, request)).await {
+            let message = redirected.as_ref().unwrap_or(message);
+            let mut answer = match tokio::time::timeout_at(deadline, self.ask(request, message)).await {
                 Ok(answer) => answer,
                 Err(_) => self.cut_off(ErrorKind::Timeout),
             };
             answer.timings = answer.timings.map(|timings| timings.after(earlier));
             let next = match answer.error {
-                None if request.max_redirects > 0 => call.redirected(&self.target, &answer),
+                None if request.max_redirects > 0 => message.redirected(&self.target, &answer),
                 _ => None,
             };
             match next {
@@ -103,7 +101,7 @@ impl User {
                 Some(Ok(next)) if hop < request.max_redirects => {
                     on_hop(&answer);
                     earlier = answer.timings.unwrap_or_default();
-                    call = next;
+                    redirected = Some(next);
                 }
                 Some(_) => {
                     return Answer {
@@ -116,9 +114,16 @@ impl User {
         unreachable!("because the number of redirects is bounded")
     }
 
-    /// Sends a request once, without following redirects.
-    pub async fn ask(&mut self, request: &plan::Request) -> Answer {
-        self.exchange(&Call::new(request), request).await
+    /// Sends the message of a request once, without following redirects.
+    pub async fn ask(&mut self, request: &plan::Request, message: &Message) -> Answer {
+        self.exchange = Exchange {
+            start: Some(Instant::now()),
+            ..Exchange::default()
+        };
+        match self.try_exchange(request, message).await {
+            Ok(answer) => answer,
+            Err(error) => self.cut_off(error),
+        }
     }
 
     /// Ends the request under way, whose future was dropped, for the reason `error`.
@@ -144,18 +149,11 @@ impl User {
         (sent - told_sent, received - told_received)
     }
 
-    async fn exchange(&mut self, call: &Call, request: &plan::Request) -> Answer {
-        self.exchange = Exchange {
-            start: Some(Instant::now()),
-            ..Exchange::default()
-        };
-        match self.try_exchange(call, request).await {
-            Ok(answer) => answer,
-            Err(error) => self.cut_off(error),
-        }
-    }
-
-    async fn try_exchange(&mut self, call: &Call, request: &plan::Request) -> Result<Answer, ErrorKind> {
+    async fn try_exchange(
+        &mut self,
+        request: &plan::Request,
+        message: &Message,
+    ) -> Result<Answer, ErrorKind> {
         let wanted = if request.reads_headers() {
             Headers::All
         } else {
@@ -169,8 +167,7 @@ impl User {
             connection.readings.begin();
             self.exchange.protocol = connection.protocol();
             self.exchange.connected = Some(Instant::now());
-            let message = call.message(&self.target, request, connection.protocol())?;
-            match connection.send(&message, wanted).await {
+            match connection.send(message.of(connection.protocol()), wanted).await {
                 Ok(head) => break head,
                 // A connection that the other side closed while it was idle: no byte was written, so this is not a
                 // second attempt.
@@ -245,91 +242,15 @@ fn wire_bytes(connection: &Connection) -> (u64, u64) {
     (connection.wire.sent.get(), connection.wire.received.get())
 }
 
-// === impl Call ===
+// === impl Answer ===
 
-impl Call {
-    fn new(request: &plan::Request) -> Self {
+impl Answer {
+    /// No answer, and why: nothing was sent.
+    #[must_use]
+    pub fn without(error: ErrorKind) -> Self {
         Self {
-            // The plan names methods that every HTTP library knows.
-            method: request.method.parse().unwrap_or(Method::GET),
-            path: request.path.clone(),
-            body: request.body.clone(),
+            error: Some(error),
+            ..Self::default()
         }
-    }
-
-    fn message(
-        &self,
-        target: &Target,
-        request: &plan::Request,
-        protocol: Protocol,
-    ) -> Result<Request<Bytes>, ErrorKind> {
-        let body = self.body.clone().map(Bytes::from).unwrap_or_default();
-        let mut message = Request::new(body);
-        *message.method_mut() = self.method.clone();
-        let host = request
-            .headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("host"));
-        let authority = host.map_or(target.authority().as_str(), |(_, value)| value);
-        // HTTP/2 has the host in a pseudo-header of its own, which the URI gives.
-        let uri = match protocol {
-            Protocol::Http1 => Uri::builder().path_and_query(self.path.as_str()),
-            Protocol::Http2 => Uri::builder()
-                .scheme(target.scheme().clone())
-                .authority(authority)
-                .path_and_query(self.path.as_str()),
-        };
-        *message.uri_mut() = uri.build().map_err(|_| ErrorKind::Protocol)?;
-        let headers = message.headers_mut();
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("gitsync/", env!("CARGO_PKG_VERSION"))),
-        );
-        if protocol == Protocol::Http1 {
-            headers.insert(
-                HOST,
-                HeaderValue::from_str(authority).map_err(|_| ErrorKind::Protocol)?,
-            );
-        }
-        for (name, value) in request
-            .headers
-            .iter()
-            .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
-        {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ErrorKind::Protocol)?;
-            headers.insert(
-                name,
-                HeaderValue::from_str(value).map_err(|_| ErrorKind::Protocol)?,
-            );
-        }
-        Ok(message)
-    }
-
-    /// Where a redirect leads: `None` when the answer is none, an error when it leads away from the target.
-    fn redirected(&self, target: &Target, answer: &Answer) -> Option<Result<Self, ErrorKind>> {
-        if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
-            return None;
-        }
-        let location = answer.headers.get(LOCATION)?;
-        let here = reqwest::Url::parse(&format!("{}{}", target.url(), self.path)).ok();
-        let there = here
-            .as_ref()
-            .zip(location.to_str().ok())
-            .and_then(|(here, text)| here.join(text).ok());
-        let (Some(here), Some(there)) = (here, there) else {
-            return Some(Err(ErrorKind::Redirect));
-        };
-        if here.origin() != there.origin() {
-            return Some(Err(ErrorKind::Redirect));
-        }
-        let path = there.query().map_or_else(
-            || there.path().to_owned(),
-            |query| format!("{}?{query}", there.path()),
-        );
-        // 307 and 308 repeat the request; the others ask for the result with GET (RFC 9110, 15.4).
-        let repeats = matches!(answer.status, 307 | 308) || matches!(self.method, Method::GET | Method::HEAD);
-        let method = if repeats { self.method.clone() } else { Method::GET };
-        let body = if repeats { self.body.clone() } else { None };
-        Some(Ok(Self { method, path, body }))
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::message::Message;
 use super::target::Target;
 use super::user::{Answer, User};
 use crate::config::load_check::plan::{Executor, Plan, Scenario};
@@ -103,6 +104,7 @@ pub fn run(
 ) -> io::Result<()> {
     let runtime = runtime()?;
     let worker = Rc::new(Worker {
+        messages: shared.messages(),
         samples: RefCell::new(Samples::new(&shared.plan)),
         shared,
     });
@@ -193,6 +195,8 @@ pub fn shifts(scenario: &Scenario, vu: u32) -> Vec<Shift> {
 
 struct Worker {
     shared: Arc<Shared>,
+    /// By index of [`Shared::targets`] and of the plan's requests.
+    messages: Vec<Vec<Result<Message, ErrorKind>>>,
     samples: RefCell<Samples>,
 }
 
@@ -230,6 +234,17 @@ impl Shared {
     /// The counters of a side: 0 is the target, 1 the baseline.
     fn side(&self, side: usize) -> &Live {
         if side == 0 { &self.live } else { &self.unseen }
+    }
+
+    fn messages(&self) -> Vec<Vec<Result<Message, ErrorKind>>> {
+        let requests = &self.plan.requests;
+        let of = |target: &Arc<Target>| {
+            requests
+                .iter()
+                .map(|request| Message::new(target, request))
+                .collect()
+        };
+        self.targets.iter().map(of).collect()
     }
 }
 
@@ -453,12 +468,11 @@ impl Working {
             let lag = begin.elapsed();
             self.under_way = Some((*index, begin));
             let (side, scenario) = (self.side, self.scenario);
-            let mut answer = self
-                .user
-                .perform(request, |hop| {
-                    worker.record((side, scenario), *index, begin, hop, true)
-                })
-                .await;
+            let on_hop = |hop: &Answer| worker.record((side, scenario), *index, begin, hop, true);
+            let mut answer = match &worker.messages[side][*index] {
+                Ok(message) => self.user.perform(request, message, on_hop).await,
+                Err(error) => Answer::without(*error),
+            };
             self.under_way = None;
             // A request that was sent late was late for whoever waited for it.
             if let (true, Some(timings)) = (lag > Duration::ZERO, &mut answer.timings) {

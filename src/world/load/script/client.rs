@@ -1,6 +1,6 @@
 //! Client: the requests of a virtual user's script, over connections of its own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
-use hyper::{Request, Uri};
+use hyper::{Method, Request, Uri};
 use jiff::Timestamp;
 use reqwest::Url;
 use tokio::sync::Semaphore;
@@ -18,9 +18,10 @@ use tokio::time::timeout_at;
 
 use super::super::connection::Connection;
 use super::super::http1::{Head, Headers, Unanswered};
+use super::super::message;
 use super::super::target::Target;
 use super::cookies::Cookie;
-use super::hop::Hop;
+use super::hop::{Address, Hop};
 use super::samples::{self, HttpTags};
 use super::source::Network;
 use super::stamps::Stamps;
@@ -73,11 +74,9 @@ pub enum Wants {
 #[derive(Debug, Default)]
 pub struct Reply {
     /// The address that answered, after redirects.
-    pub url: String,
+    pub url: Rc<str>,
     /// The status; 0 without an answer.
     pub status: u16,
-    /// The status with its phrase.
-    pub status_text: String,
     /// How it was spoken.
     pub protocol: Option<Protocol>,
     /// Who answered.
@@ -96,30 +95,35 @@ pub struct Reply {
     pub fatal: bool,
     /// Whether TLS was spoken.
     pub secure: bool,
-    /// The request as it was sent last.
+    /// The request that the script made.
     pub request: Asked,
     /// Cookies that the answer sets.
     pub cookies: Vec<Cookie>,
 }
 
-/// A request as it was sent.
+/// A request as it was asked.
 #[derive(Debug, Default)]
 pub struct Asked {
     /// The method.
-    pub method: String,
+    pub method: Method,
     /// The address.
-    pub url: String,
-    /// The headers.
-    pub headers: HeaderMap,
+    pub url: Rc<str>,
     /// The body.
     pub body: Option<Bytes>,
+    /// The message with its headers, when it came so far.
+    pub message: Option<Rc<Request<Bytes>>>,
 }
 
 /// The requests of a virtual user.
 pub struct Client {
     vu: Rc<Vu>,
-    targets: RefCell<HashMap<String, Arc<Target>>>,
-    idle: RefCell<HashMap<String, Vec<Pooled>>>,
+    /// By what the script wrote.
+    addresses: RefCell<HashMap<String, Rc<Address>>>,
+    /// By origin.
+    targets: RefCell<HashMap<Rc<str>, Arc<Target>>>,
+    /// By origin.
+    idle: RefCell<HashMap<Rc<str>, Vec<Pooled>>>,
+    agent: OnceCell<HeaderValue>,
     /// Bytes that were not yet told: sent and received.
     bytes: Cell<(u64, u64)>,
 }
@@ -147,6 +151,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections to one host that are kept while they are idle.
 const IDLE: usize = 6;
 
+/// Addresses that are remembered; a script that makes up new ones all the time gains nothing by it.
+const ADDRESSES: usize = 64;
+
 // === impl Client ===
 
 impl Client {
@@ -155,8 +162,10 @@ impl Client {
     pub fn new(vu: Rc<Vu>) -> Self {
         Self {
             vu,
+            addresses: RefCell::default(),
             targets: RefCell::default(),
             idle: RefCell::default(),
+            agent: OnceCell::new(),
             bytes: Cell::default(),
         }
     }
@@ -212,7 +221,10 @@ impl Client {
             .redirects
             .or(options.map(|options| options.max_redirects))
             .unwrap_or(10);
-        let mut hop = match Hop::first(&call) {
+        let first = self
+            .address(&call.url)
+            .and_then(|address| Hop::first(&call, address));
+        let mut hop = match first {
             Ok(hop) => hop,
             Err(error) => return self.refused(&call, begin, error),
         };
@@ -257,7 +269,7 @@ impl Client {
     /// A request that cannot even be sent.
     fn refused(&self, call: &Call, begin: Instant, error: String) -> Reply {
         let mut reply = Reply {
-            url: call.url.clone(),
+            url: call.url.as_str().into(),
             error: Some((error, 1020)),
             ..Reply::default()
         };
@@ -285,7 +297,7 @@ impl Client {
     }
 
     async fn exchange(&self, call: &Call, hop: &Hop, stamps: &Stamps) -> Result<Received, Failure> {
-        let target = self.target(&hop.url).await?;
+        let target = self.target(&hop.address).await?;
         let (mut pooled, head) = loop {
             let (mut pooled, reused) = self.connect(hop, &target, stamps).await?;
             pooled.connection.readings.begin();
@@ -298,7 +310,9 @@ impl Client {
                 .wire
                 .replace(Some((Rc::clone(&pooled.connection.wire), pooled.counted)));
             stamps.connected.set(Some(Instant::now()));
-            let message = self.message(call, hop, &target, pooled.connection.protocol())?;
+            let message = Rc::new(self.message(call, hop, &target, pooled.connection.protocol())?);
+            // A request that ends without an answer is shown with its headers, too.
+            hop.sent.replace(Some(Rc::clone(&message)));
             match pooled.connection.send(&message, Headers::All).await {
                 Ok(head) => break (pooled, head),
                 // The other side closed the idle connection: no byte was written, so this is not a second attempt.
@@ -312,7 +326,7 @@ impl Client {
         let reuse = self.vu.script.plan().is_none_or(|plan| !plan.http.no_reuse);
         if reuse {
             let mut idle = self.idle.borrow_mut();
-            let idle = idle.entry(hop.origin.clone()).or_default();
+            let idle = idle.entry(Rc::clone(&hop.address.origin)).or_default();
             if idle.len() < IDLE {
                 pooled.counted = (
                     pooled.connection.wire.sent.get(),
@@ -330,27 +344,49 @@ impl Client {
             .unwrap_or(if discards { Wants::Nothing } else { Wants::Text })
     }
 
-    async fn target(&self, url: &Url) -> Result<Arc<Target>, Failure> {
-        let origin = url.origin().ascii_serialization();
-        if let Some(target) = self.targets.borrow().get(&origin) {
+    fn address(&self, text: &str) -> Result<Rc<Address>, String> {
+        let mut addresses = self.addresses.borrow_mut();
+        if let Some(address) = addresses.get(text) {
+            return Ok(Rc::clone(address));
+        }
+        let address = Rc::new(Address::parse(text)?);
+        if addresses.len() == ADDRESSES {
+            addresses.clear();
+        }
+        addresses.insert(text.to_owned(), Rc::clone(&address));
+        Ok(address)
+    }
+
+    async fn target(&self, address: &Address) -> Result<Arc<Target>, Failure> {
+        if let Some(target) = address.target.get() {
             return Ok(Arc::clone(target));
         }
-        let target = match allowed(&self.vu.script.network, url)? {
+        let known = self.targets.borrow().get(&address.origin).map(Arc::clone);
+        let target = match known {
             Some(target) => target,
-            None => {
-                let found = Target::once(&origin, &self.vu.script.tls).await;
-                found.map_err(|error| Failure::Target(crate::problem::chain(&error)))?
-            }
+            None => Arc::new(self.look_up(address).await?),
         };
-        let target = Arc::new(target);
-        self.targets.borrow_mut().insert(origin, Arc::clone(&target));
-        Ok(target)
+        let mut targets = self.targets.borrow_mut();
+        let target = targets.entry(Rc::clone(&address.origin)).or_insert(target);
+        Ok(Arc::clone(address.target.get_or_init(|| Arc::clone(target))))
+    }
+
+    async fn look_up(&self, address: &Address) -> Result<Target, Failure> {
+        if let Some(target) = allowed(&self.vu.script.network, &address.url)? {
+            return Ok(target);
+        }
+        let found = Target::once(&address.origin, &self.vu.script.tls).await;
+        found.map_err(|error| Failure::Target(crate::problem::chain(&error)))
     }
 
     /// A connection to the target, and whether it was open already.
     async fn connect(&self, hop: &Hop, target: &Target, stamps: &Stamps) -> Result<(Pooled, bool), Failure> {
         loop {
-            let idle = self.idle.borrow_mut().get_mut(&hop.origin).and_then(Vec::pop);
+            let idle = self
+                .idle
+                .borrow_mut()
+                .get_mut(&hop.address.origin)
+                .and_then(Vec::pop);
             let Some(mut pooled) = idle else { break };
             if pooled.connection.is_ready().await {
                 return Ok((pooled, true));
@@ -378,23 +414,21 @@ impl Client {
         let malformed = |_| Failure::Kind(ErrorKind::Protocol);
         let mut message = Request::new(hop.body.clone().unwrap_or_default());
         *message.method_mut() = hop.method.clone();
-        let path = match hop.url.query() {
-            Some(query) => format!("{}?{query}", hop.url.path()),
-            None => hop.url.path().to_owned(),
-        };
+        let path = hop.address.path.clone();
+        let path = path.ok_or(Failure::Kind(ErrorKind::Protocol))?;
         let named = call
             .headers
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case("host"));
         let authority = named.map_or(target.authority().as_str(), |(_, value)| value);
-        let uri = match protocol {
-            Protocol::Http1 => Uri::builder().path_and_query(path),
+        *message.uri_mut() = match protocol {
+            Protocol::Http1 => path.into(),
             Protocol::Http2 => {
                 let uri = Uri::builder().scheme(target.scheme().clone());
-                uri.authority(authority).path_and_query(path)
+                let uri = uri.authority(authority).path_and_query(path).build();
+                uri.map_err(|_| Failure::Kind(ErrorKind::Protocol))?
             }
         };
-        *message.uri_mut() = uri.build().map_err(|_| Failure::Kind(ErrorKind::Protocol))?;
         let headers = message.headers_mut();
         if protocol == Protocol::Http1 {
             headers.insert(HOST, HeaderValue::from_str(authority).map_err(malformed)?);
@@ -422,33 +456,32 @@ impl Client {
             let value = HeaderValue::from_str(&credentials).map_err(malformed)?;
             headers.entry(hyper::header::AUTHORIZATION).or_insert(value);
         }
-        hop.headers.replace(headers.clone());
         Ok(message)
     }
 
     fn user_agent(&self) -> HeaderValue {
-        let own = self
-            .vu
-            .script
-            .plan()
-            .and_then(|plan| plan.http.user_agent.as_deref());
-        own.and_then(|own| HeaderValue::from_str(own).ok())
-            .unwrap_or(HeaderValue::from_static(concat!(
-                "gitsync/",
-                env!("CARGO_PKG_VERSION")
-            )))
+        let agent = self.agent.get_or_init(|| {
+            let plan = self.vu.script.plan();
+            let own = plan.and_then(|plan| plan.http.user_agent.as_deref());
+            own.and_then(|own| HeaderValue::from_str(own).ok())
+                .unwrap_or(message::AGENT)
+        });
+        agent.clone()
     }
 
     /// The header `Cookie`: what the jar has, then what the request adds.
     fn cookies(&self, call: &Call, hop: &Hop) -> Option<String> {
         let jar = self.vu.jar.borrow();
+        if jar.is_empty() && call.cookies.is_empty() {
+            return None;
+        }
         let mut pairs: Vec<String> = Vec::new();
         let replaced = |name: &str| {
             call.cookies
                 .iter()
                 .any(|(own, _, replace)| *replace && own == name)
         };
-        let kept = jar.of(&hop.url, Timestamp::now());
+        let kept = jar.of(&hop.address.url, Timestamp::now());
         pairs.extend(
             kept.filter(|cookie| !replaced(&cookie.name))
                 .map(|cookie| format!("{}={}", cookie.name, cookie.value)),
@@ -471,16 +504,16 @@ impl Client {
     ) -> Reply {
         let timings = stamps.timings(start, Instant::now());
         let request = Asked {
-            method: hop.method.to_string(),
-            url: hop.url.to_string(),
-            headers: hop.headers.take(),
+            method: hop.method.clone(),
+            url: Rc::clone(&hop.address.text),
             body: hop.body.clone(),
+            message: hop.sent.take(),
         };
         let base = Reply {
-            url: hop.url.to_string(),
+            url: Rc::clone(&hop.address.text),
             protocol: stamps.protocol.get(),
             remote: stamps.address.get(),
-            secure: hop.url.scheme() == "https",
+            secure: hop.address.url.scheme() == "https",
             timings,
             request,
             ..Reply::default()
@@ -496,18 +529,10 @@ impl Client {
             }
         };
         let status = head.status.as_u16();
-        let now = Timestamp::now();
-        let set = head.headers.get_all(SET_COOKIE).iter();
-        let cookies: Vec<Cookie> = set
-            .filter_map(|value| Cookie::parse(value.to_str().ok()?, &hop.url))
-            .map(|cookie| cookie.received(now))
-            .collect();
-        let mut jar = self.vu.jar.borrow_mut();
-        cookies.iter().for_each(|cookie| jar.keep(cookie.clone(), now));
+        let cookies = self.set_cookies(&head.headers, &hop.address.url);
         let wants = self.wants(call);
         Reply {
             status,
-            status_text: head.status.to_string(),
             error: (status >= 400).then(|| (String::new(), 1000 + status)),
             headers: head.headers,
             body: (wants != Wants::Nothing).then_some(body),
@@ -515,6 +540,22 @@ impl Client {
             cookies,
             ..base
         }
+    }
+
+    /// The cookies that an answer sets, which the jar keeps from now on.
+    fn set_cookies(&self, headers: &HeaderMap, url: &Url) -> Vec<Cookie> {
+        if !headers.contains_key(SET_COOKIE) {
+            return Vec::new();
+        }
+        let now = Timestamp::now();
+        let set = headers.get_all(SET_COOKIE).iter();
+        let cookies: Vec<Cookie> = set
+            .filter_map(|value| Cookie::parse(value.to_str().ok()?, url))
+            .map(|cookie| cookie.received(now))
+            .collect();
+        let mut jar = self.vu.jar.borrow_mut();
+        cookies.iter().for_each(|cookie| jar.keep(cookie.clone(), now));
+        cookies
     }
 
     fn count_bytes(&self, stamps: &Stamps) {

@@ -71,6 +71,12 @@ impl Jar {
             .retain(|cookie| !cookie.goes_to(host) || name.is_some_and(|name| name != cookie.name));
     }
 
+    /// Whether it has no cookie.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cookies.is_empty()
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.cookies.clear();

@@ -20,7 +20,7 @@ use crate::config::script::{Declared, scan};
 /// Something that a script does.
 pub struct Step {
     /// The exported function.
-    pub function: String,
+    pub function: Arc<str>,
     /// Its argument, as JSON.
     pub argument: Option<Arc<str>>,
     /// The iteration that it is; `None` for what runs once.
@@ -90,10 +90,10 @@ fn try_serve(vu: &Rc<Vu>) -> Result<()> {
             Ok((namespace, loaded)) => (Some(namespace), Outcome::Loaded(loaded)),
             Err(error) => (None, Outcome::Threw(thrown(&error))),
         };
-        let mut argument = None;
+        let mut script = namespace.map(|namespace| Performer::new(&ctx, namespace));
         while let Answer::Do(step) = wait_for(Ask::Next(outcome)) {
-            outcome = match &namespace {
-                Some(namespace) => perform(&ctx, vu, namespace, &step, &mut argument),
+            outcome = match &mut script {
+                Some(script) => script.perform(&ctx, vu, &step),
                 None => Outcome::Returned(None),
             };
         }
@@ -242,62 +242,82 @@ fn builtin(name: &str, exports: &[&str]) -> String {
 
 // === steps ===
 
-fn perform<'js>(
-    ctx: &Ctx<'js>,
-    vu: &Rc<Vu>,
-    namespace: &Object<'js>,
-    step: &Step,
-    argument: &mut Option<Value<'js>>,
-) -> Outcome {
-    vu.group.replace("".into());
-    if matches!(step.function.as_str(), "setup" | "teardown") && step.iteration.is_none() {
-        vu.group.replace(format!("::{}", step.function).into());
-    }
-    vu.stage.set(if step.iteration.is_some() {
-        Stage::Iteration
-    } else {
-        Stage::Once
-    });
-    match call(ctx, namespace, step, argument).catch(ctx) {
-        Ok(outcome) => outcome,
-        Err(error) => Outcome::Threw(thrown(&error)),
-    }
+/// A loaded script, and what its steps have in common.
+struct Performer<'js> {
+    namespace: Object<'js>,
+    globals: Object<'js>,
+    /// The function of the last step.
+    function: Option<(Arc<str>, Function<'js>)>,
+    /// What setup() returned is the same for all iterations; each virtual user has a copy of its own.
+    argument: Option<Value<'js>>,
 }
 
-fn call<'js>(
-    ctx: &Ctx<'js>,
-    namespace: &Object<'js>,
-    step: &Step,
-    argument: &mut Option<Value<'js>>,
-) -> Result<Outcome> {
-    if let Some(iteration) = step.iteration {
-        ctx.globals().set("__ITER", iteration as f64)?;
-    }
-    let function: Function = namespace.get(step.function.as_str())?;
-    // What setup() returned is the same for all iterations; each virtual user has a copy of its own.
-    if let (Some(json), None) = (&step.argument, &argument) {
-        *argument = Some(ctx.json_parse(&**json)?);
-    }
-    let argument = argument
-        .clone()
-        .unwrap_or_else(|| Value::new_undefined(ctx.clone()));
-    let mut value: Value = function.call((argument,))?;
-    if value.type_of() == Type::Promise {
-        let promise: Promise = value.get()?;
-        value = promise.finish()?;
-    }
-    while ctx.execute_pending_job() {}
-    match step.function.as_str() {
-        _ if step.iteration.is_some() => Ok(Outcome::Returned(None)),
-        "handleSummary" => Ok(Outcome::Files(natives::files(&value)?)),
-        _ if value.is_undefined() => Ok(Outcome::Returned(None)),
-        _ => {
-            let json = ctx
-                .json_stringify(value)?
-                .map(|text| text.to_string())
-                .transpose()?;
-            Ok(Outcome::Returned(json))
+impl<'js> Performer<'js> {
+    fn new(ctx: &Ctx<'js>, namespace: Object<'js>) -> Self {
+        Self {
+            namespace,
+            globals: ctx.globals(),
+            function: None,
+            argument: None,
         }
+    }
+
+    fn perform(&mut self, ctx: &Ctx<'js>, vu: &Vu, step: &Step) -> Outcome {
+        let is_iteration = step.iteration.is_some();
+        vu.leave_groups();
+        if matches!(&*step.function, "setup" | "teardown") && !is_iteration {
+            vu.group.replace(format!("::{}", step.function).into());
+        }
+        vu.stage.set(if is_iteration {
+            Stage::Iteration
+        } else {
+            Stage::Once
+        });
+        match self.call(ctx, step).catch(ctx) {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Threw(thrown(&error)),
+        }
+    }
+
+    fn call(&mut self, ctx: &Ctx<'js>, step: &Step) -> Result<Outcome> {
+        if let Some(iteration) = step.iteration {
+            self.globals.set("__ITER", iteration as f64)?;
+        }
+        let function = self.function(&step.function)?;
+        if let (Some(json), None) = (&step.argument, &self.argument) {
+            self.argument = Some(ctx.json_parse(&**json)?);
+        }
+        let argument = self.argument.clone();
+        let argument = argument.unwrap_or_else(|| Value::new_undefined(ctx.clone()));
+        let mut value: Value = function.call((argument,))?;
+        if value.type_of() == Type::Promise {
+            let promise: Promise = value.get()?;
+            value = promise.finish()?;
+        }
+        while ctx.execute_pending_job() {}
+        match &*step.function {
+            _ if step.iteration.is_some() => Ok(Outcome::Returned(None)),
+            "handleSummary" => Ok(Outcome::Files(natives::files(&value)?)),
+            _ if value.is_undefined() => Ok(Outcome::Returned(None)),
+            _ => {
+                let json = ctx
+                    .json_stringify(value)?
+                    .map(|text| text.to_string())
+                    .transpose()?;
+                Ok(Outcome::Returned(json))
+            }
+        }
+    }
+
+    fn function(&mut self, name: &Arc<str>) -> Result<Function<'js>> {
+        if let Some((last, function)) = &self.function
+            && last == name
+        {
+            return Ok(function.clone());
+        }
+        let function: Function = self.namespace.get(&**name)?;
+        self.function = Some((Arc::clone(name), function.clone()));
+        Ok(function)
     }
 }
 

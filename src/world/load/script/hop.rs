@@ -1,64 +1,105 @@
 //! Hop: a request as it goes to one address: the one that a script makes, or where a redirect leads.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
 
-use hyper::Method;
 use hyper::body::Bytes;
-use hyper::header::{HeaderMap, LOCATION};
+use hyper::header::LOCATION;
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request};
 use reqwest::Url;
 
+use super::super::target::Target;
 use super::client::{Call, Reply};
+
+/// An address that a script asks. It is parsed once, since iterations ask the same ones.
+pub struct Address {
+    /// The address.
+    pub url: Url,
+    /// The same, written out.
+    pub text: Rc<str>,
+    /// Scheme, host and port.
+    pub origin: Rc<str>,
+    /// Path and query; `None` when they could not be sent.
+    pub path: Option<PathAndQuery>,
+    /// Who answers there, once that is known.
+    pub target: OnceCell<Arc<Target>>,
+}
 
 /// What is sent: a request of a script, or where a redirect of it leads.
 pub struct Hop {
     /// The method.
     pub method: Method,
     /// The address.
-    pub url: Url,
-    /// Scheme, host and port.
-    pub origin: String,
+    pub address: Rc<Address>,
     /// The body.
     pub body: Option<Bytes>,
-    /// The headers as they were sent.
-    pub headers: RefCell<HeaderMap>,
+    /// The message as it was sent last.
+    pub sent: RefCell<Option<Rc<Request<Bytes>>>>,
 }
+
+// === impl Address ===
+
+impl Address {
+    /// The address that `text` is.
+    ///
+    /// # Errors
+    ///
+    /// When it is none that could be asked.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| format!("`{text}` is no address: {error}"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(format!("`{text}` is neither http nor https"));
+        }
+        Ok(Self::new(url))
+    }
+
+    fn new(url: Url) -> Self {
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()).parse(),
+            None => url.path().parse(),
+        };
+        Self {
+            text: url.as_str().into(),
+            origin: url.origin().ascii_serialization().into(),
+            path: path.ok(),
+            target: OnceCell::new(),
+            url,
+        }
+    }
+}
+
+// === impl Hop ===
 
 impl Hop {
     /// The request as the script makes it.
     ///
     /// # Errors
     ///
-    /// When it has no address that could be asked.
-    pub fn first(call: &Call) -> Result<Self, String> {
-        let url = Url::parse(&call.url).map_err(|error| format!("`{}` is no address: {error}", call.url))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(format!("`{}` is neither http nor https", call.url));
-        }
+    /// When its method is none.
+    pub fn first(call: &Call, address: Rc<Address>) -> Result<Self, String> {
         let method = call
             .method
             .parse()
             .map_err(|_| format!("`{}` is no method", call.method))?;
-        Ok(Self::new(method, url, call.body.clone()))
+        Ok(Self::new(method, address, call.body.clone()))
     }
 
-    fn new(method: Method, url: Url, body: Option<Bytes>) -> Self {
+    fn new(method: Method, address: Rc<Address>, body: Option<Bytes>) -> Self {
         Self {
             method,
-            origin: url.origin().ascii_serialization(),
-            url,
+            address,
             body,
-            headers: RefCell::default(),
+            sent: RefCell::default(),
         }
     }
 
     /// The stand-in for a request that has no address.
     pub fn unsent(call: &Call) -> Self {
         let method = call.method.parse().unwrap_or(Method::GET);
-        Self::new(
-            method,
-            Url::parse("http://invalid/").expect("because it is an address"),
-            None,
-        )
+        let url = Url::parse("http://invalid/").expect("because it is an address");
+        Self::new(method, Rc::new(Address::new(url)), None)
     }
 
     /// Where the answer redirects to.
@@ -66,7 +107,8 @@ impl Hop {
         if !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
             return None;
         }
-        let there = self.url.join(reply.headers.get(LOCATION)?.to_str().ok()?).ok()?;
+        let location = reply.headers.get(LOCATION)?.to_str().ok()?;
+        let there = Rc::new(Address::new(self.address.url.join(location).ok()?));
         // 307 and 308 repeat the request; the others ask for the result with GET (RFC 9110, 15.4).
         let repeats = matches!(reply.status, 307 | 308) || matches!(self.method, Method::GET | Method::HEAD);
         Some(if repeats {
@@ -79,14 +121,14 @@ impl Hop {
     /// The header `Authorization` for a user and a password in the address.
     pub fn credentials(&self, call: &Call) -> Option<String> {
         use base64::Engine as _;
-        if self.url.username().is_empty() && !call.basic {
+        if self.address.url.username().is_empty() && !call.basic {
             return None;
         }
         let plain = |text: &str| percent_decoded(text);
         let pair = format!(
             "{}:{}",
-            plain(self.url.username()),
-            plain(self.url.password().unwrap_or_default())
+            plain(self.address.url.username()),
+            plain(self.address.url.password().unwrap_or_default())
         );
         Some(format!(
             "Basic {}",

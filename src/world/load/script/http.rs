@@ -6,14 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::Url;
 use rquickjs::function::Opt;
-use rquickjs::{Array, ArrayBuffer, Coerced, Ctx, Exception, Function, IntoJs as _, Object, Result, Value};
+use rquickjs::{Array, Coerced, Ctx, Exception, Function, Object, Result, Value};
 
 use super::client::{Call, Reply, Wants};
 use super::cookies::Cookie;
 use super::coroutine::{Answer, Ask, wait_for};
 use super::natives::{bytes, give_up, tags};
+use super::response;
 use super::vu::{Stage, Statuses, Vu};
-use crate::verify::exchange::millis;
 
 /// Adds them.
 pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> {
@@ -25,11 +25,11 @@ pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()>
               body: Value<'js>,
               content_type: Value<'js>,
               params: Opt<Value<'js>>|
-              -> Result<Array<'js>> {
+              -> Result<Function<'js>> {
             let call = call(&ctx, method, &url, &body, &content_type, params.0)?;
             let mut replies = send(&ctx, &vu, vec![call])?;
             match replies.pop() {
-                Some(reply) => answer(&ctx, reply),
+                Some(reply) => response::details(&ctx, reply),
                 None => Err(give_up(&ctx)),
             }
         }
@@ -47,7 +47,7 @@ pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()>
             }
             let answers = Array::new(ctx.clone())?;
             for (index, reply) in send(&ctx, &vu, calls)?.into_iter().enumerate() {
-                answers.set(index, answer(&ctx, reply)?)?;
+                answers.set(index, response::details(&ctx, reply)?)?;
             }
             Ok(answers)
         }
@@ -60,6 +60,7 @@ pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()>
             Ok(())
         }
     };
+    native.set("fields", response::fields())?;
     native.set("request", Function::new(ctx.clone(), request)?)?;
     native.set("batch", Function::new(ctx.clone(), batch)?)?;
     native.set("expect", Function::new(ctx.clone(), expect)?)?;
@@ -282,138 +283,4 @@ fn statuses(ranges: &Value<'_>) -> Result<Option<Statuses>> {
         .map(range)
         .collect::<Result<Statuses>>()
         .map(Some)
-}
-
-// === answers ===
-
-/// An answer in the order in which the class `Response` of the prelude reads it.
-fn answer<'js>(ctx: &Ctx<'js>, reply: Reply) -> Result<Array<'js>> {
-    let list = Array::new(ctx.clone())?;
-    let mut next = 0;
-    let mut put = |value: Value<'js>| {
-        next += 1;
-        list.set(next - 1, value)
-    };
-    let text = |text: &str| text.into_js(ctx);
-    let number = |number: f64| number.into_js(ctx);
-    match reply.remote {
-        Some(remote) => put(text(&remote.ip().to_string())?)?,
-        None => put(text("")?)?,
-    }
-    put(number(
-        reply.remote.map_or(0.0, |remote| f64::from(remote.port())),
-    )?)?;
-    put(text(&reply.url)?)?;
-    put(number(f64::from(reply.status))?)?;
-    put(text(&reply.status_text)?)?;
-    put(text(reply.protocol.map_or("", |protocol| protocol.name()))?)?;
-    put(match (&reply.body, reply.binary) {
-        (None, _) => Value::new_null(ctx.clone()),
-        (Some(body), true) => ArrayBuffer::new_copy(ctx.clone(), body)?.into_value(),
-        (Some(body), false) => match std::str::from_utf8(body) {
-            Ok(body) => text(body)?,
-            Err(_) => text(&String::from_utf8_lossy(body))?,
-        },
-    })?;
-    let timings = &reply.timings;
-    for time in [
-        timings.duration(),
-        timings.blocked,
-        timings.connecting,
-        timings.tls_handshaking,
-        timings.sending,
-        timings.waiting,
-        timings.receiving,
-    ] {
-        put(number(millis(time))?)?;
-    }
-    let (error, code) = reply
-        .error
-        .as_ref()
-        .map_or(("", 0), |(error, code)| (error.as_str(), *code));
-    put(text(error)?)?;
-    put(number(f64::from(code))?)?;
-    put(text(if reply.secure { "tls1.3" } else { "" })?)?;
-    put(asked(ctx, &reply)?)?;
-    put(set_cookies(ctx, &reply)?)?;
-    for name in reply.headers.keys() {
-        let values: Vec<_> = reply
-            .headers
-            .get_all(name)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .collect();
-        put(text(&canonical(name.as_str()))?)?;
-        put(text(&values.join(", "))?)?;
-    }
-    Ok(list)
-}
-
-/// The request of an answer.
-fn asked<'js>(ctx: &Ctx<'js>, reply: &Reply) -> Result<Value<'js>> {
-    let request = Object::new(ctx.clone())?;
-    request.set("method", reply.request.method.as_str())?;
-    request.set("url", reply.request.url.as_str())?;
-    let body = reply
-        .request
-        .body
-        .as_ref()
-        .map(|body| String::from_utf8_lossy(body).into_owned());
-    request.set("body", body.unwrap_or_default())?;
-    let headers = Object::new(ctx.clone())?;
-    for (name, value) in &reply.request.headers {
-        headers.set(
-            canonical(name.as_str()),
-            vec![String::from_utf8_lossy(value.as_bytes()).into_owned()],
-        )?;
-    }
-    request.set("headers", headers)?;
-    Ok(request.into_value())
-}
-
-/// The cookies that an answer sets, by name; null when there are none.
-fn set_cookies<'js>(ctx: &Ctx<'js>, reply: &Reply) -> Result<Value<'js>> {
-    if reply.cookies.is_empty() {
-        return Ok(Value::new_null(ctx.clone()));
-    }
-    let by_name = Object::new(ctx.clone())?;
-    for cookie in &reply.cookies {
-        let list = match by_name.get::<_, Option<Array>>(cookie.name.as_str())? {
-            Some(list) => list,
-            None => Array::new(ctx.clone())?,
-        };
-        let one = Object::new(ctx.clone())?;
-        one.set("name", cookie.name.as_str())?;
-        one.set("value", cookie.value.as_str())?;
-        one.set(
-            "domain",
-            if cookie.host_only {
-                ""
-            } else {
-                cookie.domain.as_str()
-            },
-        )?;
-        one.set("path", cookie.path.as_str())?;
-        one.set("http_only", cookie.http_only)?;
-        one.set("secure", cookie.secure)?;
-        one.set("max_age", cookie.max_age as f64)?;
-        one.set(
-            "expires",
-            cookie.expires.map_or(0.0, |end| end.as_millisecond() as f64),
-        )?;
-        list.set(list.len(), one)?;
-        by_name.set(cookie.name.as_str(), list)?;
-    }
-    Ok(by_name.into_value())
-}
-
-/// A header's name as k6 shows it: `content-type` becomes `Content-Type`.
-fn canonical(name: &str) -> String {
-    let mut upper = true;
-    let letter = |c: char| {
-        let shown = if upper { c.to_ascii_uppercase() } else { c };
-        upper = c == '-';
-        shown
-    };
-    name.chars().map(letter).collect()
 }

@@ -44,6 +44,7 @@ mod hop;
 mod http;
 mod info;
 mod natives;
+mod response;
 mod samples;
 pub mod source;
 mod stamps;
@@ -350,7 +351,7 @@ impl Prepared {
         }
         let once = Once::new(&self.script, &self.catalog, Instant::now());
         let step = Step {
-            function: "handleSummary".to_owned(),
+            function: "handleSummary".into(),
             argument: Some(data.to_string().into()),
             iteration: None,
         };
@@ -407,7 +408,7 @@ impl Run {
         cancel: &CancellationToken,
     ) -> Result<Option<Outcome>, ScriptError> {
         let step = Step {
-            function: function.to_owned(),
+            function: function.into(),
             argument,
             iteration: None,
         };

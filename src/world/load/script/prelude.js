@@ -62,32 +62,37 @@
 
   // === k6/http ===
 
+  // A response makes each of its fields when it is asked for; what is no number is kept, or set by the script.
+  const own = (response, name, value) =>
+    Object.defineProperty(response, name, { value, writable: true, enumerable: true, configurable: true });
+
   class Response {
-    constructor(raw) {
-      this.remote_ip = raw[0];
-      this.remote_port = raw[1];
-      this.url = raw[2];
-      this.status = raw[3];
-      this.status_text = raw[4];
-      this.proto = raw[5];
-      this.headers = {};
-      this.body = raw[6];
-      this.timings = {
-        duration: raw[7],
-        blocked: raw[8],
-        looking_up: 0,
-        connecting: raw[9],
-        tls_handshaking: raw[10],
-        sending: raw[11],
-        waiting: raw[12],
-        receiving: raw[13],
-      };
-      this.error = raw[14];
-      this.error_code = raw[15];
-      this.tls_version = raw[16];
-      this.request = raw[17];
-      this.cookies = raw[18] === null ? {} : raw[18];
-      for (let i = 19; i < raw.length; i += 2) this.headers[raw[i]] = raw[i + 1];
+    #details;
+
+    constructor(details) {
+      this.#details = details;
+    }
+
+    static {
+      native.fields.forEach((name, index) => {
+        Object.defineProperty(Response.prototype, name, {
+          enumerable: true,
+          configurable: true,
+          get() {
+            const value = this.#details(index);
+            if (typeof value !== 'number') own(this, name, value);
+            return value;
+          },
+          set(value) {
+            own(this, name, value);
+          },
+        });
+      });
+    }
+
+    toJSON() {
+      const fields = native.fields.map((name) => [name, this[name]]);
+      return { ...Object.fromEntries(fields), ...this };
     }
 
     json(selector) {

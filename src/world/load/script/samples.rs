@@ -42,7 +42,7 @@ impl Tags for HttpTags<'_> {
             return self.call.tags.is(tag, value);
         }
         let url = || {
-            let mut url = self.hop.url.clone();
+            let mut url = self.hop.address.url.clone();
             // Credentials do not become tags.
             let _ = (url.set_username(""), url.set_password(None));
             url.to_string()

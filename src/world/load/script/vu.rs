@@ -197,6 +197,14 @@ impl Vu {
         self.add(builtin::DATA_RECEIVED, received as f64, &own);
     }
 
+    /// Leaves all groups.
+    pub fn leave_groups(&self) {
+        let mut group = self.group.borrow_mut();
+        if !group.is_empty() {
+            *group = "".into();
+        }
+    }
+
     /// Enters a group inside of the present one, which it returns.
     pub fn enter(&self, name: &str) -> Arc<str> {
         let inner: Arc<str> = format!("{}::{name}", self.group.borrow()).into();

@@ -127,6 +127,8 @@ struct Working {
     worker: Rc<Worker>,
     user: User,
     scenario: usize,
+    /// The function that it runs.
+    function: Arc<str>,
     /// Iterations that it has begun.
     begun: u64,
 }
@@ -193,6 +195,7 @@ impl Worker {
                     worker: Rc::clone(self),
                     user,
                     scenario,
+                    function: shared.plan.work[scenario].exec.as_str().into(),
                     begun: 0,
                 })
             }
@@ -404,7 +407,7 @@ impl Working {
         vu.late
             .set(due.map_or(Duration::ZERO, |due| begin.saturating_duration_since(due)));
         let step = Step {
-            function: shared.plan.work[self.scenario].exec.clone(),
+            function: Arc::clone(&self.function),
             argument: shared.setup_data.clone(),
             iteration: Some(self.begun),
         };
@@ -449,7 +452,7 @@ impl Working {
         };
         counter.fetch_add(1, Relaxed);
         vu.cancelled.set(false);
-        vu.group.replace("".into());
+        vu.leave_groups();
         vu.add_bytes(sent, received);
         if !complete {
             return;
