@@ -11,6 +11,8 @@
 mod binaries;
 #[path = "../common/gnu_time.rs"]
 mod gnu_time;
+#[path = "../common/installed.rs"]
+mod installed;
 mod measure;
 mod more;
 #[path = "../common/spread.rs"]
@@ -19,6 +21,7 @@ mod trees;
 
 use std::path::Path;
 
+use installed::Installed;
 use measure::{Cost, Program};
 
 /// One tree and how often it is built.
@@ -106,8 +109,11 @@ fn main() {
         return more::print();
     }
     let is_quick = std::env::args().any(|argument| argument == "--quick");
-    let reference = Program::new("kustomize build", binaries::path("kustomize"), "build");
-    let ours = Program::new("gitsync render", binaries::gitsync(), "render");
+    let installed = Installed::new();
+    let [theirs, own] =
+        [binaries::path("kustomize"), binaries::gitsync()].map(|built| installed.program(&built));
+    let reference = Program::new("kustomize build", theirs, "build");
+    let ours = Program::new("gitsync render", own, "render");
     println!("{}\n", measure::machine());
     println!(
         "| tree | program | runs | wall, median | min to max | ratio | CPU | ratio | peak RSS | ratio |\n\

@@ -13,6 +13,8 @@ mod binaries;
 #[expect(dead_code, reason = "CPU time of so short a run is less than a tick")]
 #[path = "../common/gnu_time.rs"]
 mod gnu_time;
+#[path = "../common/installed.rs"]
+mod installed;
 #[path = "../common/spread.rs"]
 mod spread;
 
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use installed::Installed;
 use sandbox::{Cluster, Options};
 use spread::Spread;
 
@@ -35,9 +38,10 @@ struct Program {
 }
 
 fn main() {
-    let program = |name, binary, arguments| Program {
+    let installed = Installed::new();
+    let program = |name, built: PathBuf, arguments| Program {
         name,
-        binary,
+        binary: installed.program(&built),
         arguments,
     };
     let programs = [

@@ -267,9 +267,12 @@ const CORES_PER_WORKER: usize = 4;
 /// of them; rendering, git and load checks have others, for as long as they need them.
 fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if matches!(command, Command::Run(_)) {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        builder.worker_threads(cores.div_ceil(CORES_PER_WORKER));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    match command {
+        Command::Run(_) => drop(builder.worker_threads(cores.div_ceil(CORES_PER_WORKER))),
+        // Nothing but the collector of what the generator's threads measure.
+        Command::Check(_) => drop(builder.worker_threads(1)),
+        _ => {}
     }
     builder.enable_all().build()
 }

@@ -60,7 +60,7 @@ const OCTAVE_BITS: u32 = 11;
 
 impl Trend {
     /// Values that are kept exactly.
-    pub const EXACT: usize = 1 << 15;
+    pub const EXACT: usize = 1 << 13;
 
     /// Adds a value. What is not a finite number is left out.
     pub fn add(&mut self, value: f64) {

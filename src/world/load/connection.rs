@@ -128,11 +128,13 @@ impl Connection {
         }
     }
 
+    // HTTP/2's futures are large; in boxes, they do not make those of HTTP/1.1 so.
+
     /// Whether it can take a request.
     pub async fn is_ready(&mut self) -> bool {
         match &mut self.exchange {
             Exchange::Http1(connection) => connection.is_ready().await,
-            Exchange::Http2(connection) => connection.is_ready().await,
+            Exchange::Http2(connection) => Box::pin(connection.is_ready()).await,
         }
     }
 
@@ -144,7 +146,7 @@ impl Connection {
     pub async fn send(&mut self, request: &Request<Bytes>, wanted: Headers) -> Result<Head, Unanswered> {
         match &mut self.exchange {
             Exchange::Http1(connection) => connection.send(request, wanted).await,
-            Exchange::Http2(connection) => connection.send(request).await,
+            Exchange::Http2(connection) => Box::pin(connection.send(request)).await,
         }
     }
 
@@ -156,7 +158,7 @@ impl Connection {
     pub async fn read_body(&mut self, keep: Option<usize>) -> Result<(u64, Vec<u8>), ErrorKind> {
         match &mut self.exchange {
             Exchange::Http1(connection) => connection.read_body(keep).await,
-            Exchange::Http2(connection) => connection.read_body(keep).await,
+            Exchange::Http2(connection) => Box::pin(connection.read_body(keep)).await,
         }
     }
 }

@@ -250,7 +250,8 @@ async fn ask(
             let request = harmless(&plan.requests[0]);
             let message = Message::new(&target, &request)?;
             let mut user = User::new(Arc::new(target), address);
-            let answer = tokio::time::timeout(limit, user.ask(&request, &message)).await;
+            let answer =
+                tokio::time::timeout(limit, user.ask(&request, &message, std::time::Instant::now())).await;
             answer.map_err(|_| ErrorKind::Timeout)
         };
         let answer = local.block_on(&runtime, once)?;

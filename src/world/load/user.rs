@@ -73,21 +73,23 @@ impl User {
         }
     }
 
-    /// Sends the message of a request and follows its redirects. `on_hop` is told of each redirect that is followed.
+    /// Sends the message of a request `now`, and follows its redirects. `on_hop` is told of each that is followed.
     ///
     /// The future may be dropped at any time; [`User::cut_off`] then tells what became of the request.
     pub async fn perform(
         &mut self,
         request: &plan::Request,
         message: &Message,
+        now: Instant,
         mut on_hop: impl FnMut(&Answer),
     ) -> Answer {
-        let mut redirected = None;
-        let deadline = tokio::time::Instant::now() + request.timeout;
+        let (mut start, mut redirected) = (now, None);
+        let deadline = tokio::time::Instant::from_std(now) + request.timeout;
         let mut earlier = Timings::default();
         for hop in 0.. {
             let message = redirected.as_ref().unwrap_or(message);
-            let mut answer = match tokio::time::timeout_at(deadline, self.ask(request, message)).await {
+            let mut answer = match tokio::time::timeout_at(deadline, self.ask(request, message, start)).await
+            {
                 Ok(answer) => answer,
                 Err(_) => self.cut_off(ErrorKind::Timeout),
             };
@@ -101,7 +103,7 @@ impl User {
                 Some(Ok(next)) if hop < request.max_redirects => {
                     on_hop(&answer);
                     earlier = answer.timings.unwrap_or_default();
-                    redirected = Some(next);
+                    (start, redirected) = (Instant::now(), Some(next));
                 }
                 Some(_) => {
                     return Answer {
@@ -114,10 +116,10 @@ impl User {
         unreachable!("because the number of redirects is bounded")
     }
 
-    /// Sends the message of a request once, without following redirects.
-    pub async fn ask(&mut self, request: &plan::Request, message: &Message) -> Answer {
+    /// Sends the message of a request `now`, and once, without following redirects.
+    pub async fn ask(&mut self, request: &plan::Request, message: &Message, now: Instant) -> Answer {
         self.exchange = Exchange {
-            start: Some(Instant::now()),
+            start: Some(now),
             ..Exchange::default()
         };
         match self.try_exchange(request, message).await {
@@ -200,7 +202,8 @@ impl User {
             }
             self.close();
         }
-        let (connection, opening) = Connection::open(&self.target, self.address).await?;
+        // In a box, so that a request on an open connection does not carry the room for opening one.
+        let (connection, opening) = Box::pin(Connection::open(&self.target, self.address)).await?;
         self.connection = Some(connection);
         self.exchange.opening = opening;
         Ok(false)

@@ -71,7 +71,7 @@ pub struct LiveScenario {
 }
 
 /// How often a worker hands over what it measured: often enough that it never holds much.
-const HAND_OVER: Duration = Duration::from_millis(250);
+const HAND_OVER: Duration = Duration::from_millis(100);
 
 /// How often a worker looks whether it is on time.
 const LAG_PERIOD: Duration = Duration::from_millis(20);
@@ -443,7 +443,7 @@ impl Working {
         let begin = due.unwrap_or_else(Instant::now);
         let complete = tokio::select! {
             biased;
-            () = self.requests(due) => true,
+            () = self.requests(begin, due.is_some()) => true,
             () = cut => {
                 self.interrupt();
                 false
@@ -455,22 +455,28 @@ impl Working {
         complete
     }
 
-    async fn requests(&mut self, due: Option<Instant>) {
+    /// Sends the requests of an iteration, the first one at `begin`, which may have passed when that was due.
+    async fn requests(&mut self, begin: Instant, mut due: bool) {
         let worker = Rc::clone(&self.worker);
         let plan = &worker.shared.plan;
-        let mut due = due;
+        let mut first = Some(begin);
         let all = &plan.scenarios[self.scenario].requests;
         let chosen = chosen(plan, all, self.vu, self.iteration);
         self.iteration += 1;
         for index in chosen {
             let request = &plan.requests[*index];
-            let begin = due.take().unwrap_or_else(Instant::now);
-            let lag = begin.elapsed();
+            let begin = first.take().unwrap_or_else(Instant::now);
+            let now = if std::mem::take(&mut due) {
+                Instant::now()
+            } else {
+                begin
+            };
+            let lag = now - begin;
             self.under_way = Some((*index, begin));
             let (side, scenario) = (self.side, self.scenario);
             let on_hop = |hop: &Answer| worker.record((side, scenario), *index, begin, hop, true);
             let mut answer = match &worker.messages[side][*index] {
-                Ok(message) => self.user.perform(request, message, on_hop).await,
+                Ok(message) => self.user.perform(request, message, now.into_std(), on_hop).await,
                 Err(error) => Answer::without(*error),
             };
             self.under_way = None;

@@ -364,7 +364,7 @@ impl Client {
         let known = self.targets.borrow().get(&address.origin).map(Arc::clone);
         let target = match known {
             Some(target) => target,
-            None => Arc::new(self.look_up(address).await?),
+            None => Arc::new(Box::pin(self.look_up(address)).await?),
         };
         let mut targets = self.targets.borrow_mut();
         let target = targets.entry(Rc::clone(&address.origin)).or_insert(target);
@@ -394,7 +394,9 @@ impl Client {
         }
         let addresses = target.addresses();
         let address = addresses[self.vu.number as usize % addresses.len()];
-        let (connection, opening) = Connection::open(target, address).await.map_err(Failure::Kind)?;
+        // In a box, so that a request on an open connection does not carry the room for opening one.
+        let opened = Box::pin(Connection::open(target, address)).await;
+        let (connection, opening) = opened.map_err(Failure::Kind)?;
         stamps.opening.set(opening);
         let pooled = Pooled {
             connection,
