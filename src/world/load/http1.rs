@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::verify::exchange::ErrorKind;
 
-/// What is read at once.
-const BUFFER: usize = 8 << 10;
+/// What is read at once, to begin with, and what is read at once of a large body.
+const BUFFERS: [usize; 2] = [4 << 10, 64 << 10];
 /// The head of an answer, its trailers, and the line of a chunk may have this many bytes together.
 const HEAD: usize = 256 << 10;
 /// And this many headers.
@@ -79,6 +79,8 @@ pub struct Kept {
 struct Input {
     buffer: Vec<u8>,
     waiting: Range<usize>,
+    /// Whether the last read filled the buffer: there is more where that came from.
+    is_short: bool,
 }
 
 /// What is still to come of an answer's body.
@@ -486,8 +488,9 @@ impl Kept {
 impl Default for Input {
     fn default() -> Self {
         Self {
-            buffer: vec![0; BUFFER],
+            buffer: vec![0; BUFFERS[0]],
             waiting: 0..0,
+            is_short: false,
         }
     }
 }
@@ -508,10 +511,13 @@ impl Input {
     fn poll_fill(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.waiting.end == self.buffer.len() {
             self.make_room();
+        } else if self.is_short && self.buffer.len() < BUFFERS[1] {
+            self.buffer.resize(self.buffer.len() * 2, 0);
         }
         let mut room = ReadBuf::new(&mut self.buffer[self.waiting.end..]);
         ready!(Pin::new(stream).poll_read(cx, &mut room))?;
         let read = room.filled().len();
+        self.is_short = room.remaining() == 0;
         self.waiting.end += read;
         Poll::Ready(Ok(read))
     }

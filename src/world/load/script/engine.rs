@@ -1,7 +1,7 @@
 //! Engine: a script in the JavaScript engine of one virtual user.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rquickjs::loader::{ImportAttributes, Loader, Resolver};
@@ -163,9 +163,19 @@ fn prepare(ctx: &Ctx<'_>, vu: &Rc<Vu>) -> Result<()> {
     }
     globals.set("__ENV", env)?;
     globals.set("__VU", vu.number)?;
-    let make: Function = ctx.eval(PRELUDE)?;
+    let make: Function = ctx.eval(prelude())?;
     let modules: Object = make.call((natives::all(ctx, vu)?,))?;
     globals.set(MODULES, modules)
+}
+
+/// The prelude without what only its readers need: the engine of each virtual user keeps the text of its functions.
+fn prelude() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let lines = PRELUDE.lines().map(str::trim);
+        let spoken = |line: &str| !line.starts_with("//");
+        lines.filter(|line| spoken(line)).collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// A file's text, once nothing in it is found unsupported.

@@ -61,7 +61,7 @@ pub enum Report {
 }
 
 /// How often a worker hands over what it measured.
-const HAND_OVER: Duration = Duration::from_millis(250);
+const HAND_OVER: Duration = Duration::from_millis(100);
 
 /// How long a virtual user may take to load the script.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
