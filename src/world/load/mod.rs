@@ -27,7 +27,6 @@ use crate::verify::trend::Trend;
 mod clock;
 mod connection;
 pub mod fleet;
-mod http1;
 mod message;
 mod probe;
 pub mod script;

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use hyper::header::HeaderMap;
 
+use super::connection::answer::{Headers, Unanswered};
 use super::connection::{Connection, Opening};
-use super::http1::{Headers, Unanswered};
 use super::message::Message;
 use super::target::Target;
 use crate::config::load_check::plan;

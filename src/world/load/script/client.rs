@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
 use super::super::connection::Connection;
-use super::super::http1::{Head, Headers, Unanswered};
+use super::super::connection::answer::{Head, Headers, Unanswered};
 use super::super::message;
 use super::super::target::Target;
 use super::cookies::Cookie;

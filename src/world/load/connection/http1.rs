@@ -12,8 +12,10 @@ use std::task::{Context, Poll, ready};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
+use super::Stream;
+use super::answer::{Head, Headers, Kept, Unanswered, kind_of};
 use crate::verify::exchange::ErrorKind;
 
 /// What is read at once, to begin with, and what is read at once of a large body.
@@ -34,45 +36,6 @@ pub struct Http1 {
     body: Body,
     /// Whether the other side keeps the connection open after this answer.
     persists: bool,
-}
-
-/// What a connection is made of.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
-
-/// The head of an answer.
-#[derive(Debug)]
-pub struct Head {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers; none when they are not wanted.
-    pub headers: HeaderMap,
-}
-
-/// Which headers of an answer are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Headers {
-    /// All.
-    All,
-    /// Those of an answer that says where to go instead (a status of 300 to 399).
-    OfRedirects,
-}
-
-/// Why there is no answer.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Unanswered {
-    /// The connection had ended before: nothing of the request was sent.
-    Unsent,
-    /// The request failed.
-    Failed(ErrorKind),
-}
-
-/// What was read of a body: its length, and its bytes when there is room for them.
-pub struct Kept {
-    size: u64,
-    bytes: Vec<u8>,
-    room: Option<usize>,
 }
 
 /// Bytes that were read and wait to be taken.
@@ -165,7 +128,7 @@ impl Http1 {
             }
             match writing {
                 Poll::Ready(Err(_)) if written == 0 => Poll::Ready(Err(Unanswered::Unsent)),
-                Poll::Ready(Err(error)) => Poll::Ready(Err(Unanswered::Failed(kind(&error)))),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(Unanswered::Failed(kind_of(&error)))),
                 Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
             }
         })
@@ -199,7 +162,7 @@ impl Http1 {
                         return Err(ErrorKind::Protocol);
                     }
                     let read = poll_fn(|cx| self.input.poll_fill(&mut self.stream, cx)).await;
-                    if read.map_err(|error| kind(&error))? == 0 {
+                    if read.map_err(|error| kind_of(&error))? == 0 {
                         self.persists = false;
                         if self.body != Body::ToEnd {
                             return Err(ErrorKind::Closed);
@@ -256,7 +219,7 @@ impl Http1 {
             match ready!(self.input.poll_fill(&mut self.stream, cx)) {
                 Ok(0) => return Poll::Ready(Err(ErrorKind::Closed)),
                 Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(kind(&error))),
+                Err(error) => return Poll::Ready(Err(kind_of(&error))),
             }
         }
     }
@@ -368,14 +331,6 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &str> {
         .map(str::trim)
 }
 
-/// The kind of a failure in the middle of an exchange.
-pub fn kind(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ErrorKind::Reset,
-        _ => ErrorKind::Closed,
-    }
-}
-
 // === impl Body ===
 
 impl Body {
@@ -447,40 +402,6 @@ fn chunk_size(line: &[u8]) -> Result<u64, ErrorKind> {
     let sound = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     let size = sound.then(|| u64::from_str_radix(digits, 16).ok()).flatten();
     size.ok_or(ErrorKind::Protocol)
-}
-
-// === impl Kept ===
-
-impl Kept {
-    /// Nothing yet; bytes are kept when there is `room`, up to as many.
-    pub fn with_room(room: Option<usize>) -> Self {
-        Self {
-            size: 0,
-            bytes: Vec::new(),
-            room,
-        }
-    }
-
-    /// Adds the next bytes.
-    ///
-    /// # Errors
-    ///
-    /// When there is no room for them.
-    pub fn add(&mut self, data: &[u8]) -> Result<(), ErrorKind> {
-        self.size += data.len() as u64;
-        if let Some(room) = self.room {
-            if self.bytes.len() + data.len() > room {
-                return Err(ErrorKind::TooLarge);
-            }
-            self.bytes.extend_from_slice(data);
-        }
-        Ok(())
-    }
-
-    /// The length, and the bytes that were kept.
-    pub fn into_parts(self) -> (u64, Vec<u8>) {
-        (self.size, self.bytes)
-    }
 }
 
 // === impl Input ===

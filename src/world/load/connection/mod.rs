@@ -1,28 +1,29 @@
 //! Connection: one keep-alive connection of a virtual user, driven by that user alone.
 //!
 //! It stands below any pooling client: a pool would send a request again when a stale connection swallowed it, and the
-//! measurement would not know. HTTP/2 is hyper's.
+//! measurement would not know.
 
-use std::error::Error;
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http2;
-use hyper_util::rt::TokioIo;
+use hyper::body::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::http1::{self, Head, Headers, Http1, Kept, Unanswered};
 use super::probe::{Probe, Readings};
 use super::target::Target;
 use crate::verify::exchange::{ErrorKind, Protocol};
+
+pub mod answer;
+mod http1;
+mod http2;
+
+use answer::{Head, Headers, Unanswered};
+use http1::Http1;
+use http2::Http2;
 
 /// How long a connection may take to be accepted and to shake hands.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -41,15 +42,10 @@ enum Exchange {
     Http2(Http2),
 }
 
-struct Http2 {
-    sender: http2::SendRequest<Full<Bytes>>,
-    /// Moves bytes while a request is under way; `None` when the connection has ended.
-    driver: Option<Driver>,
-    /// The body of the answer, until it is read.
-    body: Option<Incoming>,
-}
+/// What a connection is made of.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
-type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 /// How long opening a connection took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -98,13 +94,7 @@ impl Connection {
         let readings = Rc::new(Readings::default());
         let stream = Probe::new(stream, Rc::clone(&readings));
         let exchange = if is_http2 {
-            let shaken = http2::handshake(LocalExecutor, TokioIo::new(stream)).await;
-            let (sender, driver) = shaken.map_err(|error| http2_error(&error))?;
-            Exchange::Http2(Http2 {
-                sender,
-                driver: Some(Box::pin(driver)),
-                body: None,
-            })
+            Exchange::Http2(Http2::open(Box::new(stream)).await?)
         } else {
             Exchange::Http1(Http1::new(Box::new(stream)))
         };
@@ -163,77 +153,6 @@ impl Connection {
     }
 }
 
-// === impl Http2 ===
-
-impl Http2 {
-    async fn is_ready(&mut self) -> bool {
-        let Self { sender, driver, .. } = self;
-        drive(driver, sender.ready()).await.is_ok() && driver.is_some()
-    }
-
-    async fn send(&mut self, request: &Request<Bytes>) -> Result<Head, Unanswered> {
-        let Self { sender, driver, .. } = self;
-        match drive(driver, sender.try_send_request(request.clone().map(Full::new))).await {
-            Ok(response) => {
-                let (head, body) = response.into_parts();
-                self.body = Some(body);
-                Ok(Head {
-                    status: head.status,
-                    headers: head.headers,
-                })
-            }
-            Err(mut error) => Err(match error.take_message() {
-                Some(_) => Unanswered::Unsent,
-                None => Unanswered::Failed(http2_error(&error.into_error())),
-            }),
-        }
-    }
-
-    async fn read_body(&mut self, keep: Option<usize>) -> Result<(u64, Vec<u8>), ErrorKind> {
-        let mut kept = Kept::with_room(keep);
-        if let Some(mut body) = self.body.take() {
-            while let Some(frame) = drive(&mut self.driver, body.frame()).await {
-                let frame = frame.map_err(|error| http2_error(&error))?;
-                if let Some(data) = frame.data_ref() {
-                    kept.add(data)?;
-                }
-            }
-        }
-        Ok(kept.into_parts())
-    }
-}
-
-/// Runs the connection and something that waits for it in one task: no other task has to be woken for an answer.
-async fn drive<F: Future>(driver: &mut Option<Driver>, waiting: F) -> F::Output {
-    let mut waiting = pin!(waiting);
-    poll_fn(|cx| {
-        // What waits comes first: it may have something to write.
-        if let Poll::Ready(output) = waiting.as_mut().poll(cx) {
-            return Poll::Ready(output);
-        }
-        if let Some(running) = driver
-            && running.as_mut().poll(cx).is_ready()
-        {
-            *driver = None;
-        }
-        waiting.as_mut().poll(cx)
-    })
-    .await
-}
-
-/// Runs hyper's HTTP/2 helpers on the virtual user's own thread.
-#[derive(Clone, Copy)]
-struct LocalExecutor;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, future: F) {
-        // The task ends with its connection, whose sender the virtual user holds.
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
-    }
-}
-
 // === errors ===
 
 fn connect_error(error: &io::Error) -> ErrorKind {
@@ -250,19 +169,4 @@ fn tls_error(error: &io::Error) -> ErrorKind {
         io::ErrorKind::ConnectionReset => ErrorKind::Reset,
         _ => ErrorKind::Tls,
     }
-}
-
-/// The kind of a failure in the middle of an exchange by HTTP/2.
-fn http2_error(error: &hyper::Error) -> ErrorKind {
-    if error.is_parse() {
-        return ErrorKind::Protocol;
-    }
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(link) = cause {
-        if let Some(io) = link.downcast_ref::<io::Error>() {
-            return http1::kind(io);
-        }
-        cause = link.source();
-    }
-    ErrorKind::Closed
 }
