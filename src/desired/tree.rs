@@ -19,9 +19,18 @@ use crate::source::{Layered, Snapshot, is_below};
 pub struct Rendered {
     /// The rendering without its objects.
     desired: Desired,
-    objects: Arc<[Packed]>,
+    objects: Objects,
     /// The ids of the files that were read, and of their directories: a file more or less may change the rendering too.
     ids: BTreeMap<String, String>,
+}
+
+/// The objects of a rendering.
+#[derive(Debug, Clone)]
+enum Objects {
+    /// As values, while something is done with them.
+    Awake(Arc<Vec<Manifest>>),
+    /// As text, which takes a tenth of the memory.
+    AtRest(Box<[Packed]>),
 }
 
 /// Renders the environment in a directory as it should be now: `proved` is the snapshot of its `verified`'s revision.
@@ -70,22 +79,19 @@ impl Rendered {
                 ids.insert(path.to_owned(), id(path, environment, head, proved)?);
             }
         }
-        let objects = desired.objects.iter().map(Manifest::pack).collect();
-        let desired = Desired {
-            objects: Arc::default(),
-            ..desired.clone()
-        };
         Some(Self {
-            desired,
-            objects,
+            objects: Objects::Awake(Arc::clone(&desired.objects)),
+            desired: Desired {
+                objects: Arc::default(),
+                ..desired.clone()
+            },
             ids,
         })
     }
 
     /// The same rendering for other trees, if they hold the same files.
-    #[must_use]
     pub fn reuse(
-        &self,
+        &mut self,
         environment: &Environment,
         head: &Snapshot,
         proved: Option<&Snapshot>,
@@ -97,9 +103,29 @@ impl Rendered {
         self.ids.iter().all(same).then(|| Desired {
             revision,
             shared,
-            objects: Arc::new(self.objects.iter().map(Packed::unpack).collect()),
+            objects: self.objects.wake(),
             ..self.desired.clone()
         })
+    }
+
+    /// Nothing is done with the objects for a while.
+    pub fn rest(&mut self) {
+        if let Objects::Awake(objects) = &self.objects {
+            self.objects = Objects::AtRest(objects.iter().map(Manifest::pack).collect());
+        }
+    }
+}
+
+// === impl Objects ===
+
+impl Objects {
+    fn wake(&mut self) -> Arc<Vec<Manifest>> {
+        let objects = match self {
+            Self::Awake(objects) => Arc::clone(objects),
+            Self::AtRest(packed) => Arc::new(packed.iter().map(Packed::unpack).collect()),
+        };
+        *self = Self::Awake(Arc::clone(&objects));
+        objects
     }
 }
 
@@ -200,7 +226,8 @@ mod tests {
         let tree = mk_tree();
         let (environment, before) = (prod(&tree), mk_snapshot('a', &tree));
         let desired = render(&environment.dir, &before, None).unwrap();
-        let kept = Rendered::keep(&desired, &environment, &before, None).unwrap();
+        let mut kept = Rendered::keep(&desired, &environment, &before, None).unwrap();
+        kept.rest();
         let mut elsewhere = tree.clone();
         elsewhere.insert("README.md", "other");
         let reused = kept

@@ -247,6 +247,11 @@ impl Reconciler {
         self.publish_waits(&view, &stored.record).await;
         self.count_lead(&outcome, &stored.record).await;
         self.stored = Some(stored);
+        if let (Step::Rest | Step::Hold(_) | Step::Wait(_), Some(rendered)) =
+            (&outcome.step, &mut self.rendered)
+        {
+            rendered.rest();
+        }
         Ok(outcome)
     }
 

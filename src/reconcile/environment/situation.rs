@@ -109,7 +109,7 @@ impl Reconciler {
         };
         let known = self
             .rendered
-            .as_ref()
+            .as_mut()
             .and_then(|known| known.reuse(environment, &head.snapshot, proved.as_ref()));
         if let Some(desired) = known {
             return Ok(Ok(desired));
