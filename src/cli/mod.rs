@@ -266,13 +266,16 @@ const CORES_PER_WORKER: usize = 4;
 /// The threads of a command. Each has memory of its own that it reuses, so that a daemon, which rests nearly always, keeps few
 /// of them; rendering, git and load checks have others, for as long as they need them.
 fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    match command {
-        Command::Run(_) => drop(builder.worker_threads(cores.div_ceil(CORES_PER_WORKER))),
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = match command {
+        Command::Run(_) => Some(cores().div_ceil(CORES_PER_WORKER)),
         // Nothing but the collector of what the generator's threads measure.
-        Command::Check(_) => drop(builder.worker_threads(1)),
-        _ => {}
+        Command::Check(_) => Some(1),
+        _ => None,
+    };
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers);
     }
     builder.enable_all().build()
 }

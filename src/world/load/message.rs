@@ -66,9 +66,7 @@ impl Message {
     /// Where an answer redirects to: `None` when it does not, an error when that is not the target.
     #[must_use]
     pub fn redirected(&self, target: &Target, answer: &Answer) -> Option<Result<Self, ErrorKind>> {
-        if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
-            return None;
-        }
+        let repeats = repeats(answer.status, self.http1.method())?;
         let location = answer.headers.get(hyper::header::LOCATION)?;
         let here = reqwest::Url::parse(&format!("{}{}", target.url(), self.http1.uri())).ok();
         let there = here
@@ -81,14 +79,8 @@ impl Message {
         if here.origin() != there.origin() {
             return Some(Err(ErrorKind::Redirect));
         }
-        // 307 and 308 repeat the request; the others ask for the result with GET (RFC 9110, 15.4).
-        let method = self.http1.method();
-        let repeats = matches!(answer.status, 307 | 308) || matches!(*method, Method::GET | Method::HEAD);
-        let path = match there.query() {
-            Some(query) => format!("{}?{query}", there.path()).parse(),
-            None => there.path().parse(),
-        };
-        Some(sound(path).and_then(|path| self.at(path, repeats)))
+        let path = path_of(&there).ok_or(ErrorKind::Protocol);
+        Some(path.and_then(|path| self.at(path, repeats)))
     }
 
     /// The same request at another path, or a GET of it.
@@ -105,6 +97,23 @@ impl Message {
             }
         }
         Ok(Self { http1, http2 })
+    }
+}
+
+/// Whether a redirect of this status repeats the request or asks for the result with GET (RFC 9110, 15.4); `None` when it is none.
+pub fn repeats(status: u16, method: &Method) -> Option<bool> {
+    match status {
+        307 | 308 => Some(true),
+        301..=303 => Some(matches!(*method, Method::GET | Method::HEAD)),
+        _ => None,
+    }
+}
+
+/// Path and query of an address; `None` when they could not be sent.
+pub fn path_of(url: &reqwest::Url) -> Option<PathAndQuery> {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()).parse().ok(),
+        None => url.path().parse().ok(),
     }
 }
 

@@ -71,7 +71,7 @@ pub struct LiveScenario {
 }
 
 /// How often a worker hands over what it measured: often enough that it never holds much.
-const HAND_OVER: Duration = Duration::from_millis(100);
+pub const HAND_OVER: Duration = Duration::from_millis(100);
 
 /// How often a worker looks whether it is on time.
 const LAG_PERIOD: Duration = Duration::from_millis(20);

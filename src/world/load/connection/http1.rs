@@ -18,8 +18,10 @@ use super::Stream;
 use super::answer::{Head, Headers, Kept, Unanswered, kind_of};
 use crate::verify::exchange::ErrorKind;
 
-/// What is read at once, to begin with, and what is read at once of a large body.
-const BUFFERS: [usize; 2] = [4 << 10, 64 << 10];
+/// What is read at once, to begin with.
+const BUFFER: usize = 4 << 10;
+/// What is read at once of a large body.
+const LARGE_BUFFER: usize = 64 << 10;
 /// The head of an answer, its trailers, and the line of a chunk may have this many bytes together.
 const HEAD: usize = 256 << 10;
 /// And this many headers.
@@ -409,7 +411,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, ErrorKind> {
 impl Default for Input {
     fn default() -> Self {
         Self {
-            buffer: vec![0; BUFFERS[0]],
+            buffer: vec![0; BUFFER],
             waiting: 0..0,
             is_short: false,
         }
@@ -432,7 +434,7 @@ impl Input {
     fn poll_fill(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.waiting.end == self.buffer.len() {
             self.make_room();
-        } else if self.is_short && self.buffer.len() < BUFFERS[1] {
+        } else if self.is_short && self.buffer.len() < LARGE_BUFFER {
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
         let mut room = ReadBuf::new(&mut self.buffer[self.waiting.end..]);

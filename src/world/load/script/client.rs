@@ -358,17 +358,13 @@ impl Client {
     }
 
     async fn target(&self, address: &Address) -> Result<Arc<Target>, Failure> {
-        if let Some(target) = address.target.get() {
+        if let Some(target) = self.targets.borrow().get(&address.origin) {
             return Ok(Arc::clone(target));
         }
-        let known = self.targets.borrow().get(&address.origin).map(Arc::clone);
-        let target = match known {
-            Some(target) => target,
-            None => Arc::new(Box::pin(self.look_up(address)).await?),
-        };
-        let mut targets = self.targets.borrow_mut();
-        let target = targets.entry(Rc::clone(&address.origin)).or_insert(target);
-        Ok(Arc::clone(address.target.get_or_init(|| Arc::clone(target))))
+        let target = Arc::new(Box::pin(self.look_up(address)).await?);
+        let origin = Rc::clone(&address.origin);
+        self.targets.borrow_mut().insert(origin, Arc::clone(&target));
+        Ok(target)
     }
 
     async fn look_up(&self, address: &Address) -> Result<Target, Failure> {

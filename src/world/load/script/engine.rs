@@ -173,8 +173,8 @@ fn prelude() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
         let lines = PRELUDE.lines().map(str::trim);
-        let spoken = |line: &str| !line.starts_with("//");
-        lines.filter(|line| spoken(line)).collect::<Vec<_>>().join("\n")
+        let spoken = lines.filter(|line| !line.starts_with("//"));
+        spoken.collect::<Vec<_>>().join("\n")
     })
 }
 

@@ -1,8 +1,7 @@
 //! Hop: a request as it goes to one address: the one that a script makes, or where a redirect leads.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use hyper::body::Bytes;
 use hyper::header::LOCATION;
@@ -10,7 +9,7 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request};
 use reqwest::Url;
 
-use super::super::target::Target;
+use super::super::message;
 use super::client::{Call, Reply};
 
 /// An address that a script asks. It is parsed once, since iterations ask the same ones.
@@ -23,8 +22,6 @@ pub struct Address {
     pub origin: Rc<str>,
     /// Path and query; `None` when they could not be sent.
     pub path: Option<PathAndQuery>,
-    /// Who answers there, once that is known.
-    pub target: OnceCell<Arc<Target>>,
 }
 
 /// What is sent: a request of a script, or where a redirect of it leads.
@@ -56,15 +53,10 @@ impl Address {
     }
 
     fn new(url: Url) -> Self {
-        let path = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()).parse(),
-            None => url.path().parse(),
-        };
         Self {
             text: url.as_str().into(),
             origin: url.origin().ascii_serialization().into(),
-            path: path.ok(),
-            target: OnceCell::new(),
+            path: message::path_of(&url),
             url,
         }
     }
@@ -104,13 +96,9 @@ impl Hop {
 
     /// Where the answer redirects to.
     pub fn redirected(&self, reply: &Reply) -> Option<Self> {
-        if !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
-            return None;
-        }
+        let repeats = message::repeats(reply.status, &self.method)?;
         let location = reply.headers.get(LOCATION)?.to_str().ok()?;
         let there = Rc::new(Address::new(self.address.url.join(location).ok()?));
-        // 307 and 308 repeat the request; the others ask for the result with GET (RFC 9110, 15.4).
-        let repeats = matches!(reply.status, 307 | 308) || matches!(self.method, Method::GET | Method::HEAD);
         Some(if repeats {
             Self::new(self.method.clone(), there, self.body.clone())
         } else {

@@ -14,7 +14,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::super::clock::Clock;
-use super::super::worker::{Budget, expect_sound, join_all, runtime, shifts};
+use super::super::worker::{Budget, HAND_OVER, expect_sound, join_all, runtime, shifts};
 use super::engine::{Outcome, Step, Thrown};
 use super::source::Script;
 use super::user::User;
@@ -59,9 +59,6 @@ pub enum Report {
     /// What was measured since the last time.
     Measured(Box<Measured>),
 }
-
-/// How often a worker hands over what it measured.
-const HAND_OVER: Duration = Duration::from_millis(100);
 
 /// How long a virtual user may take to load the script.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
