@@ -72,6 +72,11 @@ impl Tool {
         matches!(self, Self::Gitsync(_) | Self::K6(_))
     }
 
+    /// The requests that it sends before its load: gitsync asks whether the target is ready.
+    pub fn questions(&self) -> usize {
+        usize::from(matches!(self, Self::Gitsync(_) | Self::Script(_)))
+    }
+
     /// What the program says of an open loop.
     pub fn percentiles(&self, url: &str, rate: u32, seconds: u32) -> Figures {
         let dir = tempfile::tempdir().expect("because a temporary directory can be made");

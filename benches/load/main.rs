@@ -23,7 +23,7 @@ struct Case {
     behaviour: Behaviour,
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     Case {
         name: "fixed 50 ms",
         behaviour: |_| (200, 50),
@@ -41,8 +41,19 @@ const CASES: [Case; 5] = [
         behaviour: |number| (if number % 20 == 19 { 500 } else { 200 }, 10),
     },
     Case {
-        name: "slow start: the first 100 take 300 ms",
-        behaviour: |number| (200, if number < 100 { 300 } else { 10 }),
+        name: "slow start: the first 50 take 300 ms",
+        behaviour: |number| (200, if number < 50 { 300 } else { 10 }),
+    },
+    Case {
+        name: "stands still for 2 s: all that arrive wait for its end",
+        behaviour: |number| {
+            let until_its_end = if (400..=600).contains(&number) {
+                600 - number
+            } else {
+                0
+            };
+            (200, 10 + until_its_end * 1_000 / u64::from(RATE))
+        },
     },
 ];
 
@@ -69,25 +80,29 @@ fn main() {
 fn print_accuracy(tools: &[Tool]) {
     println!(
         "\n### Accuracy, {RATE} requests per second for {SECONDS} s\n\n\
-         | server | program | p(50) | p(90) | p(99) | truth p(50) | p(90) | p(99) | exit code |\n\
-         |---|---|--:|--:|--:|--:|--:|--:|--:|"
+         | server | program | p(50) | p(90) | p(99) | truth p(50) | p(90) | p(99) | largest difference | exit code |\n\
+         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
     for case in &CASES {
         for tool in tools.iter().filter(|tool| tool.has_open_loop()) {
             let server = Server::start(case.behaviour);
             let figures = tool.percentiles(&server.url(), RATE, SECONDS);
-            let truth = server.percentiles();
+            let truth = server.percentiles(tool.questions());
+            let both = || figures.percentiles.iter().zip(&truth);
             let cells: Vec<String> = figures
                 .percentiles
                 .iter()
                 .chain(&truth)
                 .map(|ms| format!("{ms:.2}"))
                 .collect();
+            let off = both().map(|(said, is)| (said - is).abs()).fold(0.0, f64::max);
+            let is_close = |(said, is): (&f64, &f64)| (said - is).abs() <= (is / 100.0).max(0.5);
             println!(
-                "| {} | {} | {} | {} |",
+                "| {} | {} | {} | {off:.2} ms{} | {} |",
                 case.name,
                 tool.name(),
                 cells.join(" | "),
+                if both().all(is_close) { "" } else { ", too much" },
                 figures.code
             );
         }

@@ -22,8 +22,8 @@ pub struct Server {
 #[derive(Default)]
 struct Seen {
     count: AtomicU64,
-    /// Milliseconds of the answers, where there is a pause to speak of.
-    millis: Mutex<Vec<f64>>,
+    /// The numbers of requests and the milliseconds of their answers, where there is a pause to speak of.
+    millis: Mutex<Vec<(u64, f64)>>,
 }
 
 impl Server {
@@ -60,22 +60,25 @@ impl Server {
         self.seen.count.load(Relaxed)
     }
 
-    /// The 50th, 90th and 99th percentile of the time in the server.
-    pub fn percentiles(&self) -> [f64; 3] {
-        let mut millis = self.seen.millis.lock().expect("because no holder panics").clone();
+    /// The 50th, 90th and 99th percentile of the time in the server, in milliseconds, without that of the first
+    /// `questions`. Between two ranks it is read in proportion, as k6 does.
+    pub fn percentiles(&self, questions: usize) -> [f64; 3] {
+        let mut seen = self.seen.millis.lock().expect("because no holder panics").clone();
+        seen.sort_by_key(|(number, _)| *number);
+        let mut millis: Vec<f64> = seen.iter().skip(questions).map(|(_, millis)| *millis).collect();
         millis.sort_by(f64::total_cmp);
-        let last = millis.len().saturating_sub(1) as f64;
         [0.5, 0.9, 0.99].map(|rank| {
-            millis
-                .get((rank * last).round() as usize)
-                .copied()
-                .unwrap_or(f64::NAN)
+            let place = rank * millis.len().saturating_sub(1) as f64;
+            let (below, above) = (place.floor() as usize, place.ceil() as usize);
+            match (millis.get(below), millis.get(above)) {
+                (Some(low), Some(high)) => low + (high - low) * place.fract(),
+                _ => f64::NAN,
+            }
         })
     }
 }
 
 async fn serve(mut stream: TcpStream, behaviour: Behaviour, seen: Arc<Seen>) {
-    // A probe for readiness is not part of the load; what follows on the connection is.
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::with_capacity(4096);
     loop {
@@ -86,7 +89,8 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, seen: Arc<Seen>) {
             }
         }
         let start = Instant::now();
-        let (status, millis) = behaviour(seen.count.fetch_add(1, Relaxed));
+        let number = seen.count.fetch_add(1, Relaxed);
+        let (status, millis) = behaviour(number);
         if millis > 0 {
             tokio::time::sleep(Duration::from_millis(millis)).await;
         }
@@ -96,7 +100,8 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, seen: Arc<Seen>) {
         }
         if millis > 0 {
             let took = start.elapsed().as_secs_f64() * 1000.0;
-            seen.millis.lock().expect("because no holder panics").push(took);
+            let mut millis = seen.millis.lock().expect("because no holder panics");
+            millis.push((number, took));
         }
     }
 }

@@ -87,7 +87,7 @@ impl Spread {
             failed,
             seconds,
         } = other;
-        self.answered.merge(answered);
+        self.answered.merge(&answered);
         self.failed += failed;
         let shift = usize::try_from(after.as_secs_f64().ceil() as u64).unwrap_or(usize::MAX);
         if seconds.is_empty() {

@@ -251,7 +251,7 @@ impl Samples {
             .for_each(|(sum, other)| Block::merge(sum, &other, after));
         self.data_sent += data_sent;
         self.data_received += data_received;
-        self.lag.merge(lag);
+        self.lag.merge(&lag);
         self.vus.merge(vus);
     }
 }
@@ -296,18 +296,23 @@ impl Samples {
     /// The distribution of a metric that has one, over all samples that `selection` matches.
     #[must_use]
     pub fn trend(&self, plan: &Plan, selection: &Selection) -> Trend {
-        let mut merged = Trend::default();
+        let mut sum = Trend::default();
+        self.add_to(&mut sum, plan, selection);
+        sum
+    }
+
+    /// Adds that distribution to another.
+    pub fn add_to(&self, sum: &mut Trend, plan: &Plan, selection: &Selection) {
         if selection.metric == Metric::IterationDuration {
             for (_, iterations) in self.scenarios(plan, selection) {
-                merged.merge(iterations.duration.clone());
+                sum.merge(&iterations.duration);
             }
         }
         if let Some(index) = TIMED.iter().position(|metric| *metric == selection.metric) {
             for (_, series) in self.series(plan, selection) {
-                merged.merge(series.times[index].clone());
+                sum.merge(&series.times[index]);
             }
         }
-        merged
     }
 
     /// The figure that a threshold compares; `None` where there is no sample to take it of.
@@ -454,7 +459,7 @@ impl Series {
         self.times
             .iter_mut()
             .zip(times)
-            .for_each(|(trend, other)| trend.merge(other));
+            .for_each(|(trend, other)| trend.merge(&other));
         self.watches = watches;
         self.compared = compared;
     }
@@ -471,7 +476,7 @@ impl Iterations {
         self.complete += complete;
         self.interrupted += interrupted;
         self.dropped += dropped;
-        self.duration.merge(duration);
+        self.duration.merge(&duration);
     }
 }
 

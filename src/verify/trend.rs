@@ -24,7 +24,8 @@ pub struct Trend {
     range: Option<(f64, f64)>,
 }
 
-/// How many values are in each bucket. Neighbours lie side by side, since a run's values fill a few octaves.
+/// How many values are in each bucket. Neighbours lie side by side, in pieces of an eighth of an octave: most of a run's
+/// values fill few of these, and the others lie far apart.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Buckets(BTreeMap<u32, Box<[u64]>>);
 
@@ -45,16 +46,12 @@ pub struct TrendSummary {
     pub p95: f64,
 }
 
-/// Sorted values with their multiplicity, from which percentiles are read.
-struct Ranked {
-    steps: Vec<(f64, u64)>,
-    count: u64,
-}
-
 /// How many low bits of a double are dropped to name its bucket: 52 of the mantissa, less 11 that stay.
 const DROPPED_BITS: u32 = 41;
-/// The low bits of a bucket's name that tell its place in the octave.
-const OCTAVE_BITS: u32 = 11;
+/// The first bucket of values that are not negative.
+const POSITIVE: u32 = 1 << (63 - DROPPED_BITS);
+/// The low bits of a bucket's name that tell its place in the piece.
+const PIECE_BITS: u32 = 8;
 
 // === impl Trend ===
 
@@ -72,30 +69,30 @@ impl Trend {
             self.zeros += 1;
         } else if self.buckets.is_empty() {
             self.exact.push(value);
-            self.bound();
+            if self.exact.len() > Self::EXACT {
+                self.count_exact();
+            }
         } else {
             self.buckets.add(bucket(value), 1);
         }
     }
 
     /// Adds everything that `other` has.
-    pub fn merge(&mut self, other: Self) {
-        let Self {
-            zeros,
-            exact,
-            buckets,
-            count,
-            sum,
-            range,
-        } = other;
-        let Some((min, max)) = range else { return };
-        self.note(sum, min, max, count);
-        self.zeros += zeros;
-        for (bucket, count) in buckets.iter() {
+    pub fn merge(&mut self, other: &Self) {
+        let Some((min, max)) = other.range else { return };
+        self.note(other.sum, min, max, other.count);
+        self.zeros += other.zeros;
+        for (bucket, count) in other.buckets.iter() {
             self.buckets.add(bucket, count);
         }
-        self.exact.extend(exact);
-        self.bound();
+        if self.buckets.is_empty() && self.exact.len() + other.exact.len() <= Self::EXACT {
+            self.exact.extend_from_slice(&other.exact);
+            return;
+        }
+        self.count_exact();
+        for value in &other.exact {
+            self.buckets.add(bucket(*value), 1);
+        }
     }
 
     /// How many values there are.
@@ -125,26 +122,65 @@ impl Trend {
     /// The percentile `rank` (0 to 100), if there is a value.
     #[must_use]
     pub fn percentile(&self, rank: f64) -> Option<f64> {
-        self.ranked().percentile(rank)
+        self.percentiles([rank]).map(|[value]| value)
+    }
+
+    /// The percentiles of several ranks (0 to 100), if there is a value.
+    #[must_use]
+    pub fn percentiles<const N: usize>(&self, ranks: [f64; N]) -> Option<[f64; N]> {
+        let last = usize::try_from(self.count.checked_sub(1)?).unwrap_or(usize::MAX);
+        let places = ranks.map(|rank| stats::position(last, rank));
+        let mut found = [(None, None); N];
+        let mut seen = 0;
+        for (value, count) in self.ascending() {
+            seen += count;
+            for ((below, above, _), (low, high)) in places.iter().zip(&mut found) {
+                if seen > *below as u64 {
+                    low.get_or_insert(value);
+                }
+                if seen > *above as u64 {
+                    high.get_or_insert(value);
+                }
+            }
+        }
+        let mut values = [0.0; N];
+        for ((value, (_, _, fraction)), (low, high)) in values.iter_mut().zip(places).zip(found) {
+            *value = stats::between(low?, high?, fraction);
+        }
+        Some(values)
     }
 
     /// The values in ascending order, each with how often it was seen; beyond [`Trend::EXACT`] the middles of buckets.
-    #[must_use]
-    pub fn steps(&self) -> Vec<(f64, u64)> {
-        self.ranked().steps
+    pub fn ascending(&self) -> impl Iterator<Item = (f64, u64)> {
+        let mut negative = self.exact.clone();
+        negative.sort_unstable_by(f64::total_cmp);
+        let positive = negative.split_off(negative.partition_point(|value| *value < 0.0));
+        let (min, max) = self.range.unwrap_or_default();
+        // A bucket's middle can lie outside of what was seen.
+        let shown = move |(bucket, count)| (middle(bucket).clamp(min, max), count);
+        let is_negative = |(bucket, _): &(u32, u64)| *bucket < POSITIVE;
+        let zeros = (self.zeros > 0).then_some((0.0, self.zeros));
+        let exactly = |value| (value, 1);
+        negative
+            .into_iter()
+            .map(exactly)
+            .chain(self.buckets.iter().take_while(is_negative).map(shown))
+            .chain(zeros)
+            .chain(positive.into_iter().map(exactly))
+            .chain(self.buckets.iter().skip_while(is_negative).map(shown))
     }
 
     /// What a summary says of it, if there is a value.
     #[must_use]
     pub fn summary(&self) -> Option<TrendSummary> {
-        let ranked = self.ranked();
+        let [med, p90, p95] = self.percentiles([50.0, 90.0, 95.0])?;
         Some(TrendSummary {
             avg: self.avg()?,
             min: self.min()?,
-            med: ranked.percentile(50.0)?,
+            med,
             max: self.max()?,
-            p90: ranked.percentile(90.0)?,
-            p95: ranked.percentile(95.0)?,
+            p90,
+            p95,
         })
     }
 
@@ -157,32 +193,10 @@ impl Trend {
         );
     }
 
-    /// Goes over to buckets when there are too many values to keep, and stays there.
-    fn bound(&mut self) {
-        if self.exact.len() <= Self::EXACT && self.buckets.is_empty() {
-            return;
-        }
+    /// Goes over to buckets, and stays there.
+    fn count_exact(&mut self) {
         for value in std::mem::take(&mut self.exact) {
             self.buckets.add(bucket(value), 1);
-        }
-    }
-
-    fn ranked(&self) -> Ranked {
-        let mut steps: Vec<(f64, u64)> = self.exact.iter().map(|value| (*value, 1)).collect();
-        let (min, max) = self.range.unwrap_or_default();
-        // A bucket's middle can lie outside of what was seen.
-        steps.extend(
-            self.buckets
-                .iter()
-                .map(|(bucket, count)| (middle(bucket).clamp(min, max), count)),
-        );
-        if self.zeros > 0 {
-            steps.push((0.0, self.zeros));
-        }
-        steps.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
-        Ranked {
-            steps,
-            count: self.count,
         }
     }
 }
@@ -195,17 +209,17 @@ impl Buckets {
     }
 
     fn add(&mut self, bucket: u32, count: u64) {
-        let octave = self.0.entry(bucket >> OCTAVE_BITS);
-        let counts = octave.or_insert_with(|| vec![0; 1 << OCTAVE_BITS].into());
-        let place = &mut counts[bucket as usize % (1 << OCTAVE_BITS)];
+        let piece = self.0.entry(bucket >> PIECE_BITS);
+        let counts = piece.or_insert_with(|| vec![0; 1 << PIECE_BITS].into());
+        let place = &mut counts[bucket as usize % (1 << PIECE_BITS)];
         *place = place.saturating_add(count);
     }
 
     /// The buckets that hold values, in the order of these.
     fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
-        let octaves = self.0.iter();
-        octaves
-            .flat_map(|(octave, counts)| (octave << OCTAVE_BITS..).zip(counts.iter().copied()))
+        let pieces = self.0.iter();
+        pieces
+            .flat_map(|(piece, counts)| (piece << PIECE_BITS..).zip(counts.iter().copied()))
             .filter(|(_, count)| *count > 0)
     }
 }
@@ -302,34 +316,6 @@ fn read<const N: usize, const WIDTH: usize>(bytes: &mut &[u8]) -> Option<[[u8; W
     Some(numbers)
 }
 
-// === impl Ranked ===
-
-impl Ranked {
-    fn percentile(&self, rank: f64) -> Option<f64> {
-        let last = usize::try_from(self.count.checked_sub(1)?).unwrap_or(usize::MAX);
-        let (below, above, fraction) = stats::position(last, rank);
-        Some(stats::between(
-            self.value_at(below)?,
-            self.value_at(above)?,
-            fraction,
-        ))
-    }
-
-    fn value_at(&self, index: usize) -> Option<f64> {
-        if self.steps.len() as u64 == self.count {
-            return self.steps.get(index).map(|(value, _)| *value);
-        }
-        let mut seen = 0;
-        self.steps
-            .iter()
-            .find(|(_, count)| {
-                seen += count;
-                seen > index as u64
-            })
-            .map(|(value, _)| *value)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,13 +363,32 @@ mod tests {
             rank in 0.0_f64..=100.0,
         ) {
             let mut merged = mk_trend(&a);
-            merged.merge(mk_trend(&b));
+            merged.merge(&mk_trend(&b));
             let mut all = [a, b].concat();
             all.sort_by(f64::total_cmp);
             prop_assert_eq!(merged.percentile(rank), stats::percentile(&all, rank));
             prop_assert_eq!(merged.count(), all.len() as u64);
             prop_assert_eq!(merged.min(), all.first().copied());
             prop_assert_eq!(merged.max(), all.last().copied());
+        }
+
+        #[test]
+        fn values_ascend_whether_they_are_kept_or_counted(
+            mut values in proptest::collection::vec(prop_oneof![Just(0.0), -1e3_f64..1e6], 1..60),
+            counted: bool,
+            rank in 0.0_f64..=100.0,
+        ) {
+            let mut trend = mk_trend(&values);
+            if counted {
+                trend.count_exact();
+            }
+            let steps: Vec<(f64, u64)> = trend.ascending().collect();
+            prop_assert!(steps.is_sorted_by(|(a, _), (b, _)| a <= b), "{steps:?}");
+            prop_assert_eq!(steps.iter().map(|(_, count)| count).sum::<u64>(), values.len() as u64);
+            values.sort_by(f64::total_cmp);
+            let (found, want) = (trend.percentile(rank).unwrap(), stats::percentile(&values, rank).unwrap());
+            let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+            prop_assert!((found - want).abs() <= largest / 2048.0, "{found}, want {want}");
         }
 
         #[test]

@@ -24,7 +24,7 @@ const STORED: usize = 0xffff;
 /// The text for a distribution of milliseconds. What is longer than an hour counts as an hour.
 #[must_use]
 pub fn encode(trend: &Trend) -> String {
-    let counts = counts(&trend.steps());
+    let counts = counts(trend.ascending());
     let mut plain = header(&counts);
     plain.extend(counts);
     let stream = zlib(&plain);
@@ -54,16 +54,16 @@ fn length(bytes: &[u8]) -> [u8; 4] {
 }
 
 /// The counts of the cells up to the last that is not empty.
-fn counts(steps: &[(f64, u64)]) -> Vec<u8> {
+fn counts(steps: impl Iterator<Item = (f64, u64)>) -> Vec<u8> {
     let mut encoded = Vec::new();
     let mut next = 0;
     let mut pending: Option<(usize, u64)> = None;
     for (millis, count) in steps {
-        let here = cell(micros(*millis));
+        let here = cell(micros(millis));
         match &mut pending {
             Some((cell, sum)) if *cell == here => *sum += count,
             _ => {
-                put_cell(&mut encoded, &mut next, pending.replace((here, *count)));
+                put_cell(&mut encoded, &mut next, pending.replace((here, count)));
             }
         }
     }
@@ -177,7 +177,7 @@ mod tests {
             (&[(0.001, 1), (0.0012, 1), (0.002, 64)], &[1, 4, 0x80, 1]),
             (&[(0.2, 1)], &[0x8f, 3, 2]),
         ] {
-            assert_eq!(counts(steps), want, "{steps:?}");
+            assert_eq!(counts(steps.iter().copied()), want, "{steps:?}");
         }
     }
 

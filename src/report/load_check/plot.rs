@@ -87,7 +87,7 @@ impl Plot {
         };
         let ratio = (high / low).powf(1.0 / f64::from(ROWS));
         let mut counts = [0_u64; ROWS as usize];
-        for (millis, count) in self.latencies.steps() {
+        for (millis, count) in self.latencies.ascending() {
             let row = (millis.max(low) / low).ln() / ratio.ln();
             counts[(row as usize).min(counts.len() - 1)] += count;
         }

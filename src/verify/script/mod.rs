@@ -164,7 +164,7 @@ impl Measured {
             Block::merge(sum, &blocks, after);
         }
         self.groups.merge(groups);
-        self.lag.merge(lag);
+        self.lag.merge(&lag);
         self.failures += failures;
         let before = self.thrown;
         exceptions.iter().for_each(|text| self.note_exception(text));

@@ -112,7 +112,7 @@ impl Sink {
             ) => {
                 (*part, *all) = (*part + more, *all + count);
             }
-            (Self::Trend(trend), Self::Trend(other)) => trend.merge(*other),
+            (Self::Trend(trend), Self::Trend(other)) => trend.merge(&other),
             _ => {}
         }
     }

@@ -250,7 +250,7 @@ async fn collect(
         tokio::select! {
             measured = results.recv() => match measured {
                 Some(measured) => {
-                    latest.merge(measured.trend(&shared.plan, &duration()));
+                    measured.add_to(&mut latest, &shared.plan, &duration());
                     samples.merge(measured);
                 }
                 None => break,

@@ -1,7 +1,7 @@
 //! Worker: a thread of the load generator, with a runtime of its own so that load never takes turns with the rest of
 //! the program.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use hyper::header::HeaderName;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -70,8 +70,11 @@ pub struct LiveScenario {
     pub dropped: AtomicU64,
 }
 
-/// How often a worker hands over what it measured: often enough that it never holds much.
+/// How often a worker hands over what it measured.
 pub const HAND_OVER: Duration = Duration::from_millis(100);
+
+/// After how many requests it does so earlier: it never holds much.
+const FULL: u32 = 4096;
 
 /// How often a worker looks whether it is on time.
 const LAG_PERIOD: Duration = Duration::from_millis(20);
@@ -106,6 +109,8 @@ pub fn run(
     let worker = Rc::new(Worker {
         messages: shared.messages(),
         samples: RefCell::new(Samples::new(&shared.plan)),
+        recorded: Cell::new(0),
+        full: Notify::new(),
         shared,
     });
     LocalSet::new().block_on(&runtime, async {
@@ -119,13 +124,8 @@ pub fn run(
         loop {
             tokio::select! {
                 () = &mut done => break,
-                _ = hand_over.tick() => {
-                    let measured = worker.samples.replace(Samples::new(&worker.shared.plan));
-                    // The receiver is gone only when the caller is: then nobody wants the rest either.
-                    if results.send(measured).await.is_err() {
-                        worker.shared.stop.cancel();
-                    }
-                }
+                _ = hand_over.tick() => worker.hand_over(&results).await,
+                () = worker.full.notified() => worker.hand_over(&results).await,
                 () = sleep_until(late) => {
                     let now = Instant::now();
                     worker.note_lag(now.saturating_duration_since(late + TICK));
@@ -197,7 +197,12 @@ struct Worker {
     shared: Arc<Shared>,
     /// By index of [`Shared::targets`] and of the plan's requests.
     messages: Vec<Vec<Result<Message, ErrorKind>>>,
+    /// What was measured and not handed over.
     samples: RefCell<Samples>,
+    /// The requests in these.
+    recorded: Cell<u32>,
+    /// These are [`FULL`].
+    full: Notify,
 }
 
 /// A virtual user at work in a scenario.
@@ -299,7 +304,7 @@ impl Worker {
                 let begin = self.shared.origin + scenario.start;
                 let all = Arrivals::new(*start, *time_unit, stages);
                 let own = all.skip(share.index as usize).step_by(share.of as usize);
-                let clock = Clock::start(own.map(move |due| begin + due), self.shared.stop.clone())?;
+                let clock = Clock::new(own.map(move |due| begin + due), self.shared.stop.clone())?;
                 let users = (*pre_allocated, *max);
                 tasks.spawn_local(Rc::clone(self).arrivals(side, number, clock, users));
             }
@@ -538,6 +543,15 @@ impl Working {
 // === recording ===
 
 impl Worker {
+    async fn hand_over(&self, results: &mpsc::Sender<Samples>) {
+        self.recorded.set(0);
+        let measured = self.samples.replace(Samples::new(&self.shared.plan));
+        // The receiver is gone only when the caller is: then nobody wants the rest either.
+        if results.send(measured).await.is_err() {
+            self.shared.stop.cancel();
+        }
+    }
+
     /// Records an answer, and whether the request's checks hold of it.
     fn record(
         &self,
@@ -566,6 +580,10 @@ impl Worker {
         let at = begin.saturating_duration_since(self.shared.origin);
         if at < plan.strict.warmup {
             return;
+        }
+        self.recorded.set(self.recorded.get() + 1);
+        if self.recorded.get() == FULL {
+            self.full.notify_one();
         }
         let mut samples = self.samples.borrow_mut();
         let samples = samples.side(side);

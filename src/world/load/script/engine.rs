@@ -1,7 +1,7 @@
 //! Engine: a script in the JavaScript engine of one virtual user.
 
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rquickjs::loader::{ImportAttributes, Loader, Resolver};
@@ -12,7 +12,7 @@ use rquickjs::{
 };
 
 use super::coroutine::{Answer, Ask, JS_STACK, wait_for};
-use super::natives;
+use super::modules;
 use super::vu::{Stage, Vu};
 use crate::config::script::bundle::resolve;
 use crate::config::script::{Declared, scan};
@@ -57,11 +57,8 @@ pub struct Thrown {
     pub text: String,
 }
 
-/// The modules and globals, written in JavaScript.
-const PRELUDE: &str = include_str!("prelude.js");
-
-/// The name under which the modules are kept.
-const MODULES: &str = "__k6_modules";
+/// The name of the function that finds k6's modules.
+const MODULE: &str = "__k6_module";
 
 /// How long JavaScript works before others may have the thread.
 const SLICE: Duration = Duration::from_millis(2);
@@ -143,7 +140,7 @@ fn load<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>) -> Result<(Object<'js>, Loaded)> {
     Ok((namespace, loaded))
 }
 
-/// Makes the globals and the modules.
+/// Makes the globals.
 fn prepare(ctx: &Ctx<'_>, vu: &Rc<Vu>) -> Result<()> {
     let globals = ctx.globals();
     let env = Object::new(ctx.clone())?;
@@ -163,19 +160,7 @@ fn prepare(ctx: &Ctx<'_>, vu: &Rc<Vu>) -> Result<()> {
     }
     globals.set("__ENV", env)?;
     globals.set("__VU", vu.number)?;
-    let make: Function = ctx.eval(prelude())?;
-    let modules: Object = make.call((natives::all(ctx, vu)?,))?;
-    globals.set(MODULES, modules)
-}
-
-/// The prelude without what only its readers need: the engine of each virtual user keeps the text of its functions.
-fn prelude() -> &'static str {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| {
-        let lines = PRELUDE.lines().map(str::trim);
-        let spoken = lines.filter(|line| !line.starts_with("//"));
-        spoken.collect::<Vec<_>>().join("\n")
-    })
+    globals.set(MODULE, modules::globals(ctx, vu)?)
 }
 
 /// A file's text, once nothing in it is found unsupported.
@@ -246,7 +231,7 @@ impl Loader for Modules {
 fn builtin(name: &str, exports: &[&str]) -> String {
     let names = exports.join(", ");
     format!(
-        "const module = globalThis.{MODULES}[{name:?}];\nexport const {{ {names} }} = module;\nexport default module;\n"
+        "const module = globalThis.{MODULE}({name:?});\nexport const {{ {names} }} = module;\nexport default module;\n"
     )
 }
 
@@ -307,7 +292,7 @@ impl<'js> Performer<'js> {
         while ctx.execute_pending_job() {}
         match &*step.function {
             _ if step.iteration.is_some() => Ok(Outcome::Returned(None)),
-            "handleSummary" => Ok(Outcome::Files(natives::files(&value)?)),
+            "handleSummary" => Ok(Outcome::Files(files(&value)?)),
             _ if value.is_undefined() => Ok(Outcome::Returned(None)),
             _ => {
                 let json = ctx
@@ -331,6 +316,19 @@ impl<'js> Performer<'js> {
     }
 }
 
+/// What `handleSummary()` returned: bytes by where they go.
+fn files(value: &Value<'_>) -> Result<Vec<(String, Vec<u8>)>> {
+    let Some(object) = value.as_object() else {
+        return Ok(Vec::new());
+    };
+    let mut files = Vec::new();
+    for field in object.props::<String, Value>() {
+        let (name, value) = field?;
+        files.push((name, modules::bytes(&value)?));
+    }
+    Ok(files)
+}
+
 /// What was thrown, as text.
 fn thrown(error: &CaughtError<'_>) -> Thrown {
     let text = match error {
@@ -338,7 +336,7 @@ fn thrown(error: &CaughtError<'_>) -> Thrown {
             let name: String = exception.as_object().get("name").unwrap_or_default();
             let message = exception.message().unwrap_or_default();
             let stack = exception.stack().unwrap_or_default();
-            // The lines of the prelude say nothing to whoever wrote the script.
+            // The lines of k6's modules say nothing to whoever wrote the script.
             let own = |line: &&str| !line.contains("(eval_script:") && !line.contains("(native)");
             let lines = stack
                 .trim_end()

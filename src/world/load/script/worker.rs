@@ -229,8 +229,7 @@ impl Worker {
             } => {
                 let begin = tokio::time::Instant::from_std(origin + scenario.start);
                 let moments = Arrivals::new(*start, *time_unit, stages).map(move |due| begin + due);
-                let clock =
-                    Clock::start(moments, self.shared.stop.clone()).map_err(|error| broken(&error))?;
+                let clock = Clock::new(moments, self.shared.stop.clone()).map_err(|error| broken(&error))?;
                 let free = users.into_iter().map(|(_, working)| working).collect();
                 tasks.spawn_local(Rc::clone(self).arrivals(number, clock, free, *max, origin));
                 return Ok(());

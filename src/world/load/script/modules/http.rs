@@ -8,12 +8,12 @@ use reqwest::Url;
 use rquickjs::function::Opt;
 use rquickjs::{Array, Coerced, Ctx, Exception, Function, Object, Result, Value};
 
-use super::client::{Call, Reply, Wants};
-use super::cookies::Cookie;
-use super::coroutine::{Answer, Ask, wait_for};
-use super::natives::{bytes, give_up, tags};
-use super::response;
-use super::vu::{Stage, Statuses, Vu};
+use super::super::client::{Call, Reply, Wants};
+use super::super::cookies::Cookie;
+use super::super::coroutine::{Answer, Ask, wait_for};
+use super::super::response;
+use super::super::vu::{Stage, Statuses, Vu};
+use super::{bytes, give_up, tags};
 
 /// Adds them.
 pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()> {
@@ -60,6 +60,9 @@ pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()>
             Ok(())
         }
     };
+    let text =
+        |value: Value<'js>| -> Result<String> { Ok(String::from_utf8_lossy(&bytes(&value)?).into_owned()) };
+    native.set("text", Function::new(ctx.clone(), text)?)?;
     native.set("fields", response::fields())?;
     native.set("request", Function::new(ctx.clone(), request)?)?;
     native.set("batch", Function::new(ctx.clone(), batch)?)?;

@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
+use jiff::Timestamp;
 use rquickjs::{Ctx, Exception, Function, IntoJs as _, Object, Result, Value};
 
-use super::natives::{give_up, unix_millis};
-use super::vu::{LiveScenario, Stage, Vu};
+use super::super::vu::{LiveScenario, Stage, Vu};
+use super::give_up;
 use crate::verify::exchange::millis;
 
 /// Adds them.
@@ -148,4 +150,10 @@ fn progress(vu: &Vu, scenario: usize) -> f64 {
         }
     };
     share.clamp(0.0, 1.0)
+}
+
+/// The moment of now in milliseconds since 1970, for what shows dates.
+fn unix_millis(of: Instant) -> f64 {
+    let now = Timestamp::now().as_microsecond() as f64 / 1e3;
+    now - millis(of.elapsed())
 }
