@@ -17,11 +17,17 @@ use super::stats;
 pub struct Trend {
     /// Values that are exactly zero: reused connections have many.
     zeros: u64,
-    exact: Vec<f64>,
-    buckets: Buckets,
+    /// The others.
+    values: Values,
     count: u64,
     sum: f64,
     range: Option<(f64, f64)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Values {
+    Kept(Vec<f64>),
+    Counted(Buckets),
 }
 
 /// How many values are in each bucket. Neighbours lie side by side, in pieces of an eighth of an octave: most of a run's
@@ -48,8 +54,6 @@ pub struct TrendSummary {
 
 /// How many low bits of a double are dropped to name its bucket: 52 of the mantissa, less 11 that stay.
 const DROPPED_BITS: u32 = 41;
-/// The first bucket of values that are not negative.
-const POSITIVE: u32 = 1 << (63 - DROPPED_BITS);
 /// The low bits of a bucket's name that tell its place in the piece.
 const PIECE_BITS: u32 = 8;
 
@@ -59,6 +63,15 @@ impl Trend {
     /// Values that are kept exactly.
     pub const EXACT: usize = 1 << 13;
 
+    /// No values, none of which will be kept as it is.
+    #[must_use]
+    pub fn counting() -> Self {
+        Self {
+            values: Values::Counted(Buckets::default()),
+            ..Self::default()
+        }
+    }
+
     /// Adds a value. What is not a finite number is left out.
     pub fn add(&mut self, value: f64) {
         if !value.is_finite() {
@@ -67,13 +80,8 @@ impl Trend {
         self.note(value, value, value, 1);
         if value == 0.0 {
             self.zeros += 1;
-        } else if self.buckets.is_empty() {
-            self.exact.push(value);
-            if self.exact.len() > Self::EXACT {
-                self.count_exact();
-            }
         } else {
-            self.buckets.add(bucket(value), 1);
+            self.values.add(value);
         }
     }
 
@@ -82,17 +90,7 @@ impl Trend {
         let Some((min, max)) = other.range else { return };
         self.note(other.sum, min, max, other.count);
         self.zeros += other.zeros;
-        for (bucket, count) in other.buckets.iter() {
-            self.buckets.add(bucket, count);
-        }
-        if self.buckets.is_empty() && self.exact.len() + other.exact.len() <= Self::EXACT {
-            self.exact.extend_from_slice(&other.exact);
-            return;
-        }
-        self.count_exact();
-        for value in &other.exact {
-            self.buckets.add(bucket(*value), 1);
-        }
+        self.values.merge(&other.values);
     }
 
     /// How many values there are.
@@ -152,22 +150,12 @@ impl Trend {
 
     /// The values in ascending order, each with how often it was seen; beyond [`Trend::EXACT`] the middles of buckets.
     pub fn ascending(&self) -> impl Iterator<Item = (f64, u64)> {
-        let mut negative = self.exact.clone();
-        negative.sort_unstable_by(f64::total_cmp);
-        let positive = negative.split_off(negative.partition_point(|value| *value < 0.0));
         let (min, max) = self.range.unwrap_or_default();
-        // A bucket's middle can lie outside of what was seen.
-        let shown = move |(bucket, count)| (middle(bucket).clamp(min, max), count);
-        let is_negative = |(bucket, _): &(u32, u64)| *bucket < POSITIVE;
+        let (negative, positive) = self.values.ascending();
         let zeros = (self.zeros > 0).then_some((0.0, self.zeros));
-        let exactly = |value| (value, 1);
-        negative
-            .into_iter()
-            .map(exactly)
-            .chain(self.buckets.iter().take_while(is_negative).map(shown))
-            .chain(zeros)
-            .chain(positive.into_iter().map(exactly))
-            .chain(self.buckets.iter().skip_while(is_negative).map(shown))
+        let all = negative.chain(zeros).chain(positive);
+        // A bucket's middle can lie outside of what was seen.
+        all.map(move |(value, count)| (value.clamp(min, max), count))
     }
 
     /// What a summary says of it, if there is a value.
@@ -192,22 +180,85 @@ impl Trend {
                 .map_or((min, max), |(low, high)| (low.min(min), high.max(max))),
         );
     }
+}
+
+// === impl Values ===
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::Kept(Vec::new())
+    }
+}
+
+impl Values {
+    fn add(&mut self, value: f64) {
+        match self {
+            Self::Counted(buckets) => buckets.add(bucket(value), 1),
+            Self::Kept(values) if values.len() < Trend::EXACT => values.push(value),
+            Self::Kept(_) => self.counted().add(bucket(value), 1),
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Kept(values), Self::Kept(others)) if values.len() + others.len() <= Trend::EXACT => {
+                values.extend_from_slice(others);
+            }
+            (values, Self::Kept(others)) => {
+                let buckets = values.counted();
+                others.iter().for_each(|value| buckets.add(bucket(*value), 1));
+            }
+            (values, Self::Counted(others)) => {
+                let buckets = values.counted();
+                others
+                    .iter()
+                    .for_each(|(bucket, count)| buckets.add(bucket, count));
+            }
+        }
+    }
 
     /// Goes over to buckets, and stays there.
-    fn count_exact(&mut self) {
-        for value in std::mem::take(&mut self.exact) {
-            self.buckets.add(bucket(value), 1);
+    fn counted(&mut self) -> &mut Buckets {
+        if let Self::Kept(values) = self {
+            let mut buckets = Buckets::default();
+            values.iter().for_each(|value| buckets.add(bucket(*value), 1));
+            *self = Self::Counted(buckets);
         }
+        match self {
+            Self::Counted(buckets) => buckets,
+            Self::Kept(_) => unreachable!("because they were counted just now"),
+        }
+    }
+
+    /// The negative values, and the positive ones.
+    fn ascending(&self) -> (impl Iterator<Item = (f64, u64)>, impl Iterator<Item = (f64, u64)>) {
+        let (mut kept, counted) = match self {
+            Self::Kept(values) => (values.clone(), None),
+            Self::Counted(buckets) => (Vec::new(), Some(buckets)),
+        };
+        kept.sort_unstable_by(f64::total_cmp);
+        let positive = kept.split_off(kept.partition_point(|value| *value < 0.0));
+        let once = |value| (value, 1);
+        let middles = || {
+            let buckets = counted.into_iter().flat_map(Buckets::iter);
+            buckets.map(|(bucket, count)| (middle(bucket), count))
+        };
+        let is_negative = |(value, _): &(f64, u64)| *value < 0.0;
+        (
+            kept.into_iter()
+                .map(once)
+                .chain(middles().take_while(is_negative)),
+            positive
+                .into_iter()
+                .map(once)
+                .chain(middles().skip_while(is_negative)),
+        )
     }
 }
 
 // === impl Buckets ===
 
 impl Buckets {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     fn add(&mut self, bucket: u32, count: u64) {
         let piece = self.0.entry(bucket >> PIECE_BITS);
         let counts = piece.or_insert_with(|| vec![0; 1 << PIECE_BITS].into());
@@ -250,21 +301,24 @@ impl From<Trend> for String {
     fn from(trend: Trend) -> Self {
         let Trend {
             zeros,
-            exact,
-            buckets,
+            values,
             count,
             sum,
             range,
         } = trend;
         let (min, max) = range.unwrap_or((f64::NAN, f64::NAN));
-        let mut bytes = Vec::with_capacity(48 + 8 * exact.len() + 12 * buckets.iter().count());
-        for number in [zeros, count, exact.len() as u64] {
+        let (kept, counted) = match values {
+            Values::Kept(values) => (values, Buckets::default()),
+            Values::Counted(buckets) => (Vec::new(), buckets),
+        };
+        let mut bytes = Vec::with_capacity(48 + 8 * kept.len() + 12 * counted.iter().count());
+        for number in [zeros, count, kept.len() as u64] {
             bytes.extend(number.to_le_bytes());
         }
-        for number in [sum, min, max].into_iter().chain(exact) {
+        for number in [sum, min, max].into_iter().chain(kept) {
             bytes.extend(number.to_le_bytes());
         }
-        for (bucket, count) in buckets.iter() {
+        for (bucket, count) in counted.iter() {
             bytes.extend(bucket.to_le_bytes());
             bytes.extend(count.to_le_bytes());
         }
@@ -283,21 +337,19 @@ impl TryFrom<String> for Trend {
 
 impl Trend {
     fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
-        let [zeros, count, exact] = read::<3, 8>(&mut bytes)?.map(u64::from_le_bytes);
+        let [zeros, count, kept] = read::<3, 8>(&mut bytes)?.map(u64::from_le_bytes);
         let [sum, min, max] = read::<3, 8>(&mut bytes)?.map(f64::from_le_bytes);
-        let (values, mut rest) = bytes.split_at_checked(usize::try_from(exact).ok()?.checked_mul(8)?)?;
+        let (kept, mut rest) = bytes.split_at_checked(usize::try_from(kept).ok()?.checked_mul(8)?)?;
         let value = |bytes: &[u8]| Some(f64::from_le_bytes(bytes.try_into().ok()?));
-        let exact = values.chunks(8).map(value).collect::<Option<Vec<f64>>>()?;
-        let mut buckets = Buckets::default();
+        let mut values = Values::Kept(kept.chunks(8).map(value).collect::<Option<_>>()?);
         while !rest.is_empty() {
             let [bucket] = read::<1, 4>(&mut rest)?.map(u32::from_le_bytes);
             let [count] = read::<1, 8>(&mut rest)?.map(u64::from_le_bytes);
-            (bucket >> (u64::BITS - DROPPED_BITS) == 0).then(|| buckets.add(bucket, count))?;
+            (bucket >> (u64::BITS - DROPPED_BITS) == 0).then(|| values.counted().add(bucket, count))?;
         }
         Some(Self {
             zeros,
-            exact,
-            buckets,
+            values,
             count,
             sum,
             range: (!min.is_nan()).then_some((min, max)),
@@ -343,7 +395,10 @@ mod tests {
         for i in 1..=4 * Trend::EXACT {
             large.add(i as f64);
         }
-        assert!(large.buckets.iter().count() < 50_000 && large.exact.is_empty());
+        let Values::Counted(buckets) = &large.values else {
+            panic!("they are kept");
+        };
+        assert!(buckets.iter().count() < 50_000);
         assert_eq!(large.count(), 4 * Trend::EXACT as u64);
         for rank in [1.0, 50.0, 90.0, 99.0, 99.9] {
             let want = rank / 100.0 * (4 * Trend::EXACT - 1) as f64 + 1.0;
@@ -378,10 +433,8 @@ mod tests {
             counted: bool,
             rank in 0.0_f64..=100.0,
         ) {
-            let mut trend = mk_trend(&values);
-            if counted {
-                trend.count_exact();
-            }
+            let mut trend = if counted { Trend::counting() } else { Trend::default() };
+            trend.merge(&mk_trend(&values));
             let steps: Vec<(f64, u64)> = trend.ascending().collect();
             prop_assert!(steps.is_sorted_by(|(a, _), (b, _)| a <= b), "{steps:?}");
             prop_assert_eq!(steps.iter().map(|(_, count)| count).sum::<u64>(), values.len() as u64);

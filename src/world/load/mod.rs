@@ -245,7 +245,7 @@ async fn collect(
     let mut tick = tokio::time::interval(PROGRESS);
     let mut evaluation = tokio::time::interval(ABORT_EVALUATION);
     let mut ended = Ended::Completed;
-    let (mut latest, mut latency, mut point_due) = (Trend::default(), Vec::new(), LATENCY_EVERY);
+    let (mut latest, mut latency, mut point_due) = (Trend::counting(), Vec::new(), LATENCY_EVERY);
     loop {
         tokio::select! {
             measured = results.recv() => match measured {
@@ -289,7 +289,7 @@ async fn collect(
 
 /// Adds what was measured since the last point, and begins the next one.
 fn note_latency(points: &mut Vec<Latency>, latest: &mut Trend, at: Duration) {
-    let trend = std::mem::take(latest);
+    let trend = std::mem::replace(latest, Trend::counting());
     if let Some((p90, max)) = trend.percentile(90.0).zip(trend.max()) {
         add_latency(points, Latency { at, p90, max });
     }

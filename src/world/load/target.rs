@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -236,14 +237,16 @@ fn reached_by(
     Ok((host, port, tls))
 }
 
-/// Asks the target once. A virtual user's connection stays on its thread, so this has a thread of its own.
+/// Asks the target once. A virtual user's connection stays on its thread, so this has a thread of its own, which is gone
+/// with its memory when the load begins.
 async fn ask(
     target: Target,
     plan: Arc<Plan>,
     address: SocketAddr,
     limit: Duration,
 ) -> Result<u16, ErrorKind> {
-    let asked = tokio::task::spawn_blocking(move || {
+    let (tell, told) = oneshot::channel();
+    let asking = move || {
         let runtime = super::worker::runtime().map_err(|_| ErrorKind::Connect)?;
         let local = tokio::task::LocalSet::new();
         let once = async {
@@ -256,8 +259,14 @@ async fn ask(
         };
         let answer = local.block_on(&runtime, once)?;
         answer.error.map_or(Ok(answer.status), Err)
+    };
+    let thread = std::thread::Builder::new().name("load-ask".to_owned());
+    let started = thread.spawn(move || {
+        // Nobody listens when the check was cancelled.
+        let _ = tell.send(asking());
     });
-    asked.await.unwrap_or(Err(ErrorKind::Connect))
+    started.map_err(|_| ErrorKind::Connect)?;
+    told.await.unwrap_or(Err(ErrorKind::Connect))
 }
 
 /// A request that only looks: who waits for readiness must not place an order at each attempt.

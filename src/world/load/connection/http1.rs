@@ -19,7 +19,7 @@ use super::answer::{Head, Headers, Kept, Unanswered, kind_of};
 use crate::verify::exchange::ErrorKind;
 
 /// What is read at once, to begin with.
-const BUFFER: usize = 4 << 10;
+const BUFFER: usize = 1 << 10;
 /// What is read at once of a large body.
 const LARGE_BUFFER: usize = 64 << 10;
 /// The head of an answer, its trailers, and the line of a chunk may have this many bytes together.
