@@ -26,12 +26,13 @@ pub struct Trend {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Values {
-    Kept(Vec<f64>),
+    /// In pieces, each full but the last: one that grows would leave behind what it outgrew.
+    Kept(Vec<Vec<f64>>),
     Counted(Buckets),
 }
 
-/// How many values are in each bucket. Neighbours lie side by side, in pieces of an eighth of an octave: most of a run's
-/// values fill few of these, and the others lie far apart.
+/// How many values are in each bucket. Neighbours lie side by side, in pieces of 1/32 of an octave: most of a run's values
+/// fill few of these, and the others lie far apart.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Buckets(BTreeMap<u32, Box<[u64]>>);
 
@@ -55,7 +56,9 @@ pub struct TrendSummary {
 /// How many low bits of a double are dropped to name its bucket: 52 of the mantissa, less 11 that stay.
 const DROPPED_BITS: u32 = 41;
 /// The low bits of a bucket's name that tell its place in the piece.
-const PIECE_BITS: u32 = 8;
+const PIECE_BITS: u32 = 6;
+/// How many values that are kept lie side by side.
+const PIECE: usize = 512;
 
 // === impl Trend ===
 
@@ -194,19 +197,20 @@ impl Values {
     fn add(&mut self, value: f64) {
         match self {
             Self::Counted(buckets) => buckets.add(bucket(value), 1),
-            Self::Kept(values) if values.len() < Trend::EXACT => values.push(value),
+            Self::Kept(pieces) if kept(pieces) < Trend::EXACT => keep(pieces, value),
             Self::Kept(_) => self.counted().add(bucket(value), 1),
         }
     }
 
     fn merge(&mut self, other: &Self) {
         match (self, other) {
-            (Self::Kept(values), Self::Kept(others)) if values.len() + others.len() <= Trend::EXACT => {
-                values.extend_from_slice(others);
+            (Self::Kept(pieces), Self::Kept(others)) if kept(pieces) + kept(others) <= Trend::EXACT => {
+                others.iter().flatten().for_each(|value| keep(pieces, *value));
             }
             (values, Self::Kept(others)) => {
                 let buckets = values.counted();
-                others.iter().for_each(|value| buckets.add(bucket(*value), 1));
+                let others = others.iter().flatten();
+                others.for_each(|value| buckets.add(bucket(*value), 1));
             }
             (values, Self::Counted(others)) => {
                 let buckets = values.counted();
@@ -219,9 +223,10 @@ impl Values {
 
     /// Goes over to buckets, and stays there.
     fn counted(&mut self) -> &mut Buckets {
-        if let Self::Kept(values) = self {
+        if let Self::Kept(pieces) = self {
             let mut buckets = Buckets::default();
-            values.iter().for_each(|value| buckets.add(bucket(*value), 1));
+            let values = pieces.iter().flatten();
+            values.for_each(|value| buckets.add(bucket(*value), 1));
             *self = Self::Counted(buckets);
         }
         match self {
@@ -233,7 +238,7 @@ impl Values {
     /// The negative values, and the positive ones.
     fn ascending(&self) -> (impl Iterator<Item = (f64, u64)>, impl Iterator<Item = (f64, u64)>) {
         let (mut kept, counted) = match self {
-            Self::Kept(values) => (values.clone(), None),
+            Self::Kept(pieces) => (pieces.concat(), None),
             Self::Counted(buckets) => (Vec::new(), Some(buckets)),
         };
         kept.sort_unstable_by(f64::total_cmp);
@@ -253,6 +258,19 @@ impl Values {
                 .map(once)
                 .chain(middles().skip_while(is_negative)),
         )
+    }
+}
+
+/// How many values the pieces have.
+fn kept(pieces: &[Vec<f64>]) -> usize {
+    let last = pieces.last().map_or(0, Vec::len);
+    pieces.len().saturating_sub(1) * PIECE + last
+}
+
+fn keep(pieces: &mut Vec<Vec<f64>>, value: f64) {
+    match pieces.last_mut() {
+        Some(piece) if piece.len() < PIECE => piece.push(value),
+        _ => pieces.push(vec![value]),
     }
 }
 
@@ -308,7 +326,7 @@ impl From<Trend> for String {
         } = trend;
         let (min, max) = range.unwrap_or((f64::NAN, f64::NAN));
         let (kept, counted) = match values {
-            Values::Kept(values) => (values, Buckets::default()),
+            Values::Kept(pieces) => (pieces.concat(), Buckets::default()),
             Values::Counted(buckets) => (Vec::new(), buckets),
         };
         let mut bytes = Vec::with_capacity(48 + 8 * kept.len() + 12 * counted.iter().count());
@@ -341,7 +359,8 @@ impl Trend {
         let [sum, min, max] = read::<3, 8>(&mut bytes)?.map(f64::from_le_bytes);
         let (kept, mut rest) = bytes.split_at_checked(usize::try_from(kept).ok()?.checked_mul(8)?)?;
         let value = |bytes: &[u8]| Some(f64::from_le_bytes(bytes.try_into().ok()?));
-        let mut values = Values::Kept(kept.chunks(8).map(value).collect::<Option<_>>()?);
+        let kept = kept.chunks(8).map(value).collect::<Option<Vec<f64>>>()?;
+        let mut values = Values::Kept(kept.chunks(PIECE).map(<[f64]>::to_vec).collect());
         while !rest.is_empty() {
             let [bucket] = read::<1, 4>(&mut rest)?.map(u32::from_le_bytes);
             let [count] = read::<1, 8>(&mut rest)?.map(u64::from_le_bytes);

@@ -1,8 +1,8 @@
 //! The engine against servers of known behaviour. What is asserted are counts, statuses and verdicts, never times.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,11 +14,13 @@ use crate::config::load_check::plan::Base;
 use crate::verify::exchange::ErrorKind;
 
 /// What a server does with a request for a path; other methods than GET have theirs before it: `POST /path`.
-type Behaviour = fn(&str) -> Reply;
+type Behaviour = dyn Fn(&str) -> Reply + Send + Sync;
 
 enum Reply {
     /// A status with a body, on a connection that stays open.
     Answer(u16, &'static str),
+    /// The status 200, but not before that moment.
+    Late(Instant),
     /// Exactly these bytes; then the connection is closed.
     Raw(&'static str),
     /// Exactly these bytes; then nothing.
@@ -36,7 +38,8 @@ struct Server {
 }
 
 impl Server {
-    async fn start(behaviour: Behaviour) -> Self {
+    async fn start(behaviour: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        let behaviour: Arc<Behaviour> = Arc::new(behaviour);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (requests, connections) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
@@ -44,7 +47,7 @@ impl Server {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 accepted.fetch_add(1, SeqCst);
-                tokio::spawn(serve(stream, behaviour, Arc::clone(&seen)));
+                tokio::spawn(serve(stream, Arc::clone(&behaviour), Arc::clone(&seen)));
             }
         });
         Self {
@@ -66,7 +69,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, behaviour: Behaviour, seen: Arc<AtomicU64>) {
+async fn serve(mut stream: TcpStream, behaviour: Arc<Behaviour>, seen: Arc<AtomicU64>) {
     let mut buffer = Vec::new();
     loop {
         while !buffer.windows(4).any(|window| window == b"\r\n\r\n") {
@@ -94,6 +97,13 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, seen: Arc<AtomicU64>
                     .await
                     .is_err()
                 {
+                    return;
+                }
+            }
+            Reply::Late(moment) => {
+                tokio::time::sleep_until(moment).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                if stream.write_all(answer).await.is_err() {
                     return;
                 }
             }
@@ -198,7 +208,7 @@ async fn failures_are_told_apart() {
     for (name, behaviour, want) in [
         (
             "an error status",
-            (|_| Reply::Answer(500, "oops")) as Behaviour,
+            (|_| Reply::Answer(500, "oops")) as fn(&str) -> Reply,
             (500, None),
         ),
         ("not found", |_| Reply::Answer(404, ""), (404, None)),
@@ -482,6 +492,30 @@ async fn an_arrival_without_a_free_user_is_dropped_and_condemns() {
     );
     let verdict = judge(&plan, &samples, 1);
     assert_eq!(verdict.thresholds[0].outcome, LoadOutcome::Fail, "{verdict:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrivals_count_all_who_wait_for_a_stall_to_end_and_a_loop_counts_one() {
+    let slow_in = async |scenario: &str| {
+        let (seen, end) = (AtomicU64::new(0), OnceLock::new());
+        let server = Server::start(move |_| match seen.fetch_add(1, SeqCst) {
+            ..20 => Reply::Answer(200, ""),
+            _ => Reply::Late(*end.get_or_init(|| Instant::now() + Duration::from_secs(1))),
+        })
+        .await;
+        let text = format!("scenarios: {{a: {scenario}}}\nthresholds: {{http_req_duration: ['p(90)<500']}}");
+        let (_, samples) = run_at(&server, &text).await;
+        samples.broken[0].iter().map(|block| block.broken).sum::<u32>()
+    };
+    // Of those who come within the second of the stall, half wait for longer than half a second.
+    let arrivals =
+        slow_in("{executor: constant-arrival-rate, rate: 50, duration: 2s, preAllocatedVUs: 100}").await;
+    let looped = slow_in("{executor: constant-vus, vus: 1, duration: 2s}").await;
+    // One request of the loop met the stall; the machine itself may stand still once more.
+    assert!(
+        arrivals >= 24 && (1..=3).contains(&looped),
+        "{arrivals}, {looped}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

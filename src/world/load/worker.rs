@@ -74,7 +74,7 @@ pub struct LiveScenario {
 pub const HAND_OVER: Duration = Duration::from_millis(100);
 
 /// After how many requests it does so earlier: it never holds much.
-const FULL: u32 = 1024;
+const FULL: u32 = 512;
 
 /// How often a worker looks whether it is on time.
 const LAG_PERIOD: Duration = Duration::from_millis(20);
