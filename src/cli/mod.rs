@@ -397,7 +397,7 @@ fn start_log(ui: &Ui, verbose: u8, quiet: bool, format: LogFormat) {
     log_to(std::io::stderr, ui.story_paint().enabled(), level, format);
 }
 
-/// Writes one line per event. `RUST_LOG` has the last word on which.
+/// Writes one line per event. `RUST_LOG` has the last word on which, as levels by target: `gitsync=debug,kube=info`.
 ///
 /// A pass has a span with its environment and number. People read it from the lines themselves; programs get it with
 /// each line.
@@ -405,20 +405,25 @@ fn log_to<W>(writer: W, ansi: bool, level: &str, format: LogFormat)
 where
     W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::prelude::*;
     let spans = match format {
         LogFormat::Text => "off",
         LogFormat::Json => "info",
     };
-    let level = format!("{level},gitsync::span={spans}");
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    // A second start, as in tests, keeps the first one's log.
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let asked = std::env::var("RUST_LOG").ok();
+    let wanted = format!("{level},gitsync::span={spans}");
+    let filter = asked.and_then(|asked| asked.parse::<Targets>().ok());
+    let filter = filter.or_else(|| wanted.parse().ok()).unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_target(false);
-    let _ = match format {
-        LogFormat::Text => log.with_ansi(ansi).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(ansi).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
+    // A second start, as in tests, keeps the first one's log.
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .try_init();
 }
