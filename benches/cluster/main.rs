@@ -21,6 +21,8 @@ mod harness;
 mod memory;
 #[path = "../common/options.rs"]
 mod options;
+#[path = "../common/parts.rs"]
+mod parts;
 #[expect(dead_code, reason = "the benchmark of the load check asks it more")]
 #[path = "../load/server.rs"]
 mod server;
@@ -37,13 +39,8 @@ const PARTS: [&str; 5] = ["diff", "sync", "daemon", "flow", "growth"];
 
 fn main() {
     let apps = option("--apps").and_then(|apps| apps.parse().ok()).unwrap_or(200);
-    let only = option("--only");
-    let only: Vec<&str> = only
-        .as_ref()
-        .map_or(PARTS.to_vec(), |only| only.split(',').collect());
-    for part in &only {
-        assert!(PARTS.contains(part), "--only takes some of {PARTS:?}, not {part}");
-    }
+    let only = parts::asked(&PARTS);
+    let only: Vec<&str> = only.iter().map(String::as_str).collect();
     if only.iter().any(|part| ["diff", "sync", "daemon"].contains(part)) {
         one_environment(apps, &only);
     }

@@ -1,9 +1,9 @@
 //! Accuracy: what programs say of servers whose behaviour is known, beside what the server itself saw.
 
 use crate::server::{Behaviour, Server};
-use crate::tool::{Figures, Tool};
+use crate::tool::{Figures, Tool, in_turn};
 
-/// A server and the open-loop rate at which it is asked.
+/// A server.
 struct Case {
     name: &'static str,
     behaviour: Behaviour,
@@ -92,14 +92,8 @@ pub fn print(tools: &[Tool]) {
     );
     let tools: Vec<&Tool> = tools.iter().filter(|tool| tool.has_open_loop()).collect();
     for case in &CASES {
-        let mut runs: Vec<Vec<Run>> = tools.iter().map(|_| Vec::new()).collect();
-        for _ in 0..ROUNDS {
-            for (tool, runs) in tools.iter().zip(&mut runs) {
-                runs.push(Run::new(case, tool));
-            }
-        }
-        for (tool, runs) in tools.iter().zip(&mut runs) {
-            runs.sort_by(|a, b| a.difference().total_cmp(&b.difference()));
+        let runs = in_turn(&tools, ROUNDS, |tool| Run::new(case, tool), Run::difference);
+        for (tool, runs) in tools.iter().zip(&runs) {
             print_row(case, tool, runs);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::gnu_time::Spent;
 use crate::server::Server;
-use crate::tool::Tool;
+use crate::tool::{Tool, in_turn};
 
 /// The cost of a run.
 pub struct Cost {
@@ -44,18 +44,14 @@ pub fn print(tools: &[Tool]) {
 /// A ratio says how many times more k6 needs.
 fn print_cost_of(tools: &[Tool], connections: u32) {
     let server = Server::start(|_| (200, 0));
-    let mut costs: Vec<Vec<Cost>> = tools.iter().map(|_| Vec::new()).collect();
-    for _ in 0..ROUNDS {
-        for (tool, costs) in tools.iter().zip(&mut costs) {
-            let before = server.seen();
-            let spent = tool.load(&server.url(), connections, SECONDS);
-            costs.push(Cost::new(spent, server.seen() - before, SECONDS));
-        }
-    }
-    for costs in &mut costs {
-        costs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
-    }
-    let is_k6 = |tool: &Tool| matches!(tool, Tool::K6(_));
+    let cost = |tool: &Tool| {
+        let before = server.seen();
+        let spent = tool.load(&server.url(), connections, SECONDS);
+        Cost::new(spent, server.seen() - before, SECONDS)
+    };
+    let tools: Vec<&Tool> = tools.iter().collect();
+    let costs = in_turn(&tools, ROUNDS, cost, |cost| cost.cpu);
+    let is_k6 = |tool: &&Tool| matches!(tool, Tool::K6(_));
     let k6 = tools
         .iter()
         .position(is_k6)

@@ -1,10 +1,10 @@
 //! Flat: whether the memory of a long load check stays what it was after its first minute.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::memory::resident;
-use crate::server::{Behaviour, Server};
+use crate::server::Server;
 use crate::tool::Tool;
 
 /// Requests per second.
@@ -14,13 +14,11 @@ const MINUTES: u32 = 10;
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(10);
 
-const INSTANT: Behaviour = |_| (200, 0);
-
 /// Prints the smallest and the largest resident set in each minute.
 pub fn print(gitsync: &Tool) {
-    let server = Server::start(INSTANT);
+    let server = Server::start(|_| (200, 0));
     let dir = tempfile::tempdir().expect("because a temporary directory can be made");
-    let mut command: Command = gitsync.open(dir.path(), &server.url(), RATE, 60 * MINUTES);
+    let mut command = gitsync.open(dir.path(), &server.url(), RATE, 60 * MINUTES);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -19,25 +19,21 @@ mod installed;
 mod memory;
 #[path = "../common/options.rs"]
 mod options;
+#[path = "../common/parts.rs"]
+mod parts;
 mod server;
 mod simulation;
 mod tool;
 
 use installed::Installed;
-use options::option;
 use tool::Tool;
 
 /// What can be asked for.
 const PARTS: [&str; 4] = ["verdicts", "accuracy", "cost", "memory"];
 
 fn main() {
-    let only = option("--only");
-    let only: Vec<&str> = only
-        .as_deref()
-        .map_or(PARTS.to_vec(), |only| only.split(',').collect());
-    for part in &only {
-        assert!(PARTS.contains(part), "--only takes some of {PARTS:?}, not {part}");
-    }
+    let only = parts::asked(&PARTS);
+    let only: Vec<&str> = only.iter().map(String::as_str).collect();
     if only.contains(&"verdicts") {
         simulation::print();
     }

@@ -130,6 +130,25 @@ impl Tool {
     }
 }
 
+/// What each program does in so many rounds, which they take in turn; in the order of `key`.
+pub fn in_turn<T>(
+    tools: &[&Tool],
+    rounds: usize,
+    run: impl Fn(&Tool) -> T,
+    key: impl Fn(&T) -> f64,
+) -> Vec<Vec<T>> {
+    let mut all: Vec<Vec<T>> = tools.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (tool, runs) in tools.iter().zip(&mut all) {
+            runs.push(run(tool));
+        }
+    }
+    for runs in &mut all {
+        runs.sort_by(|a, b| key(a).total_cmp(&key(b)));
+    }
+    all
+}
+
 fn run(command: &mut Command) -> Output {
     let output = command.stdin(Stdio::null()).output();
     output.unwrap_or_else(|error| panic!("cannot run {}: {error}", command.get_program().to_string_lossy()))

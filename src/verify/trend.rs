@@ -207,11 +207,7 @@ impl Values {
             (Self::Kept(pieces), Self::Kept(others)) if kept(pieces) + kept(others) <= Trend::EXACT => {
                 others.iter().flatten().for_each(|value| keep(pieces, *value));
             }
-            (values, Self::Kept(others)) => {
-                let buckets = values.counted();
-                let others = others.iter().flatten();
-                others.for_each(|value| buckets.add(bucket(*value), 1));
-            }
+            (values, Self::Kept(others)) => values.counted().add_all(others),
             (values, Self::Counted(others)) => {
                 let buckets = values.counted();
                 others
@@ -225,8 +221,7 @@ impl Values {
     fn counted(&mut self) -> &mut Buckets {
         if let Self::Kept(pieces) = self {
             let mut buckets = Buckets::default();
-            let values = pieces.iter().flatten();
-            values.for_each(|value| buckets.add(bucket(*value), 1));
+            buckets.add_all(pieces);
             *self = Self::Counted(buckets);
         }
         match self {
@@ -282,6 +277,11 @@ impl Buckets {
         let counts = piece.or_insert_with(|| vec![0; 1 << PIECE_BITS].into());
         let place = &mut counts[bucket as usize % (1 << PIECE_BITS)];
         *place = place.saturating_add(count);
+    }
+
+    fn add_all(&mut self, pieces: &[Vec<f64>]) {
+        let values = pieces.iter().flatten();
+        values.for_each(|value| self.add(bucket(*value), 1));
     }
 
     /// The buckets that hold values, in the order of these.

@@ -133,8 +133,7 @@ pub fn run(
                 }
             }
         }
-        // As above: a receiver that is gone wants nothing.
-        let _ = results.send(worker.samples.take()).await;
+        worker.hand_over(&results).await;
         Ok(())
     })
 }

@@ -17,18 +17,7 @@ pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()>
     let check = {
         let vu = Rc::clone(vu);
         move |ctx: Ctx<'js>, name: String, held: bool, own: Opt<Value<'js>>| -> Result<()> {
-            if name.contains("::") {
-                return Err(Exception::throw_message(
-                    &ctx,
-                    "group and check names may not contain '::'",
-                ));
-            }
-            if vu.stage.get() == Stage::Init {
-                return Err(Exception::throw_message(
-                    &ctx,
-                    "using check() in the init context is not supported",
-                ));
-            }
+            allow(&ctx, &vu, "check", &name)?;
             let own = tags(own.0)?;
             let check = CheckTags {
                 check: &name,
@@ -41,18 +30,7 @@ pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()>
     let enter = {
         let vu = Rc::clone(vu);
         move |ctx: Ctx<'js>, name: String| -> Result<Array<'js>> {
-            if name.contains("::") {
-                return Err(Exception::throw_message(
-                    &ctx,
-                    "group and check names may not contain '::'",
-                ));
-            }
-            if vu.stage.get() == Stage::Init {
-                return Err(Exception::throw_message(
-                    &ctx,
-                    "using group() in the init context is not supported",
-                ));
-            }
+            allow(&ctx, &vu, "group", &name)?;
             let outer = vu.enter(&name);
             let before = Array::new(ctx)?;
             before.set(0, &*outer)?;
@@ -83,4 +61,17 @@ pub fn add<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, native: &Object<'js>) -> Result<()>
     native.set("enterGroup", Function::new(ctx.clone(), enter)?)?;
     native.set("leaveGroup", Function::new(ctx.clone(), leave)?)?;
     native.set("sleep", Function::new(ctx.clone(), sleep)?)
+}
+
+/// Throws unless `check()` or `group()` may be called now, with this name.
+fn allow(ctx: &Ctx<'_>, vu: &Vu, function: &str, name: &str) -> Result<()> {
+    if name.contains("::") {
+        let text = "group and check names may not contain '::'";
+        return Err(Exception::throw_message(ctx, text));
+    }
+    if vu.stage.get() == Stage::Init {
+        let text = format!("using {function}() in the init context is not supported");
+        return Err(Exception::throw_message(ctx, &text));
+    }
+    Ok(())
 }

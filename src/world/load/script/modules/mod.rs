@@ -18,57 +18,22 @@ mod http;
 mod k6;
 mod metrics;
 
-/// A module.
-struct Module {
-    name: &'static str,
-    /// A function in JavaScript: it is given functions of this program, and one that finds other modules.
-    text: &'static str,
-    /// Adds the functions of this program to an object.
-    natives: for<'a, 'js> fn(&'a Ctx<'js>, &'a Rc<Vu>, &'a Object<'js>) -> Result<()>,
-}
+/// A module: its name; a function in JavaScript, which is given functions of this program and one that finds other
+/// modules; and what adds the functions of this program to an object.
+type Module = (&'static str, &'static str, Natives);
+
+type Natives = for<'a, 'js> fn(&'a Ctx<'js>, &'a Rc<Vu>, &'a Object<'js>) -> Result<()>;
 
 /// Those that scripts import, by k6's names, and one that the others share.
 const MODULES: [Module; 8] = [
-    Module {
-        name: "k6",
-        text: include_str!("k6.js"),
-        natives: k6::add,
-    },
-    Module {
-        name: "k6/http",
-        text: include_str!("http.js"),
-        natives: http::add,
-    },
-    Module {
-        name: "k6/metrics",
-        text: include_str!("metrics.js"),
-        natives: metrics::add,
-    },
-    Module {
-        name: "k6/data",
-        text: include_str!("data.js"),
-        natives: data::add,
-    },
-    Module {
-        name: "k6/execution",
-        text: include_str!("execution.js"),
-        natives: execution::add,
-    },
-    Module {
-        name: "k6/encoding",
-        text: include_str!("encoding.js"),
-        natives: encoding::add,
-    },
-    Module {
-        name: "k6/crypto",
-        text: include_str!("crypto.js"),
-        natives: crypto::add,
-    },
-    Module {
-        name: "values",
-        text: include_str!("values.js"),
-        natives: |_, _, _| Ok(()),
-    },
+    ("k6", include_str!("k6.js"), k6::add),
+    ("k6/http", include_str!("http.js"), http::add),
+    ("k6/metrics", include_str!("metrics.js"), metrics::add),
+    ("k6/data", include_str!("data.js"), data::add),
+    ("k6/execution", include_str!("execution.js"), execution::add),
+    ("k6/encoding", include_str!("encoding.js"), encoding::add),
+    ("k6/crypto", include_str!("crypto.js"), crypto::add),
+    ("values", include_str!("values.js"), |_, _, _| Ok(())),
 ];
 
 /// Makes the globals of a script; returns the function that finds modules, which it makes when it is first asked.
@@ -85,12 +50,12 @@ pub fn globals<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>) -> Result<Function<'js>> {
 }
 
 fn make<'js>(ctx: &Ctx<'js>, vu: &Rc<Vu>, name: &str, find: Function<'js>) -> Result<Object<'js>> {
-    let Some(module) = MODULES.iter().find(|module| module.name == name) else {
+    let Some((_, text, natives)) = MODULES.iter().find(|(known, ..)| *known == name) else {
         return Err(Exception::throw_message(ctx, &scan::refusal(name)));
     };
     let native = Object::new(ctx.clone())?;
-    (module.natives)(ctx, vu, &native)?;
-    let make: Function = ctx.eval(spoken(module.text))?;
+    natives(ctx, vu, &native)?;
+    let make: Function = ctx.eval(spoken(text))?;
     make.call((native, find))
 }
 

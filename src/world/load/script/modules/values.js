@@ -1,5 +1,5 @@
 // What scripts do with the values of JSON.
-(function (native) {
+(function () {
   'use strict';
 
   // The steps of a selector: names, indices, `#` for the length or for each element, and `#(key=="value")`.
